@@ -1,0 +1,1 @@
+"""A course in notebooks about one bug, and the small laboratory that runs it."""

@@ -1,0 +1,1 @@
+"""A pytest plugin that gives a run its database."""
