@@ -1,0 +1,345 @@
+"""Find, or make, the Python environment that holds what requirements.txt names.
+
+Called by `__main__` before every command. It uses the standard library alone, parses on Python 3.6, and
+knows nothing of the course. An environment that the user made is used when it satisfies the pins, and is
+never changed.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+try:
+    import fcntl
+except ImportError:  # Windows: two set-ups at once are then not kept apart
+    fcntl = None
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OLDEST, NEWEST = (3, 11), (3, 14)
+ENVIRONMENT = ".venv"
+MARKER = "made-by-tocdemo.txt"  # first in: this environment is ours to change
+STAMP = "tocdemo-stamp.json"  # last in: this environment is complete
+LOG = "tocdemo-install.log"
+AGAIN = "then run the same command again."
+
+_PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[\w.!+]+)(?:\s*;\s*(?P<marker>.+))?$")
+_SYSTEM = re.compile(r"""^sys_platform\s*(==|!=)\s*["'](\w+)["']$""")
+_NO_NETWORK = re.compile(r"connection broken by|ConnectTimeout|NewConnectionError|Max retries|ProxyError")
+
+
+class SetupError(Exception):
+    """The set-up cannot go on; the message says why and what to do."""
+
+
+def require_python(version: "tuple | None" = None) -> None:
+    """Raise `SetupError` when `version` (default: the running Python's) is too old for the course."""
+    version = tuple(version or sys.version_info[:3])
+    if version[:2] >= OLDEST:
+        return
+    newer = _newer_python()
+    instead = (
+        "install one, " + AGAIN
+        if newer is None
+        else "run: {} -m tocdemo {}".format(newer, " ".join(sys.argv[1:] or ["start"]))
+    )
+    raise SetupError(
+        "Python {}.{} to {}.{} is needed, and this is Python {} ({}); {}".format(
+            *OLDEST, *NEWEST, ".".join(map(str, version)), sys.executable, instead
+        )
+    )
+
+
+def ready_python() -> "str | None":
+    """Return the interpreter to go on in, having set it up when that was needed; None means the running one.
+
+    Raises `SetupError` when the set-up is not possible. A set-up that is interrupted is repaired by the next
+    call.
+    """
+    pins = read_pins(os.path.join(ROOT, "requirements.txt"))
+    if not lacking(pins, sys.path):
+        return None
+    venv = os.path.join(ROOT, ENVIRONMENT)
+    _refuse_foreign(venv)
+    if not _complete(venv, pins):
+        _make(venv, pins)
+    return None if os.path.realpath(sys.prefix) == os.path.realpath(venv) else _venv_python(venv)
+
+
+def hand_over(python: str, argv: "list[str]") -> int:
+    """Go on with the same command in another interpreter; on POSIX this process becomes it (no return)."""
+    command = [python, "-m", "tocdemo", *argv]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "posix":
+        os.execv(python, command)
+    return subprocess.call(command)
+
+
+# --- what is needed, and what is there ---------------------------------------------------------------------
+
+
+def read_pins(path: str) -> "dict[str, str | None]":
+    """Return the versions that a requirements file pins, by name, for this system; None for `-e .` (tocdemo).
+
+    Only what this project's file uses is understood: `name==version`, with or without a `sys_platform`
+    marker, and `-e .`. Any other line raises `SetupError`.
+    """
+    with open(path, encoding="utf-8") as file:
+        lines = [line.split(" #")[0].strip() for line in file]
+    pins = {}
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        match = _PIN.match(line)
+        if line == "-e .":
+            pins["tocdemo"] = None
+        elif match and _holds_here(match.group("marker")):
+            pins[match.group("name")] = match.group("version")
+        elif not match:
+            raise SetupError(f"{path}: expected `name==version` or `-e .`, found: {line}")
+    return pins
+
+
+def _holds_here(marker: "str | None") -> bool:
+    if marker is None:
+        return True
+    match = _SYSTEM.match(marker.strip())
+    if not match:
+        raise SetupError(f"requirements.txt: only sys_platform markers are understood, found: {marker}")
+    return (sys.platform == match.group(2)) == (match.group(1) == "==")
+
+
+def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
+    """Return the names whose pinned version is not installed in the folders of `path` (as in `sys.path`)."""
+    from importlib.metadata import Distribution  # from Python 3.8 on
+
+    def satisfied(name: str, version: "str | None") -> bool:
+        found = next(iter(Distribution.discover(name=name, path=path)), None)
+        if found is None:
+            return False
+        return _is_this_project(found) if version is None else found.version == version
+
+    return [name for name, version in pins.items() if not satisfied(name, version)]
+
+
+def _is_this_project(distribution: "object") -> bool:
+    """Whether an installed `tocdemo` is this folder (PEP 610), and not another clone of the project."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    folder = url2pathname(urlparse(origin.get("url", "")).path)
+    editable = origin.get("dir_info", {}).get("editable", False)
+    return editable and os.path.realpath(folder) == os.path.realpath(ROOT)
+
+
+# --- the project's own environment -------------------------------------------------------------------------
+
+
+def _refuse_foreign(venv: str) -> None:
+    if not os.path.lexists(venv) or os.path.exists(os.path.join(venv, MARKER)):
+        return
+    if os.path.isdir(venv) and not os.listdir(venv):
+        return  # nothing in it: a set-up that was interrupted at its first step
+    raise SetupError(
+        f"{venv} was not made by this project and is left alone; move it away, or activate it and run "
+        f"`pip install -r requirements.txt` in {ROOT}, {AGAIN}"
+    )
+
+
+def _base_python() -> str:
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def _venv_python(venv: str) -> str:
+    return os.path.join(venv, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+
+
+def _site_packages(venv: str) -> str:
+    import sysconfig
+
+    return sysconfig.get_path("purelib", "venv", {"base": venv, "platbase": venv})
+
+
+def _wanted_stamp() -> "dict[str, str]":
+    with open(os.path.join(ROOT, "requirements.txt"), "rb") as file:
+        requirements = hashlib.sha256(file.read()).hexdigest()
+    python = "{} {}.{}".format(_base_python(), *sys.version_info[:2])
+    return {"requirements": requirements, "python": python, "project": ROOT}
+
+
+def _read_stamp(venv: str) -> "dict[str, str]":
+    try:
+        with open(os.path.join(venv, STAMP), encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {}
+
+
+def _complete(venv: str, pins: "dict[str, str | None]") -> bool:
+    return _read_stamp(venv) == _wanted_stamp() and not lacking(pins, [_site_packages(venv)])
+
+
+def _make(venv: str, pins: "dict[str, str | None]") -> None:
+    """Make or repair the environment, one process at a time."""
+    _require_venv_module()
+    try:
+        os.makedirs(venv, exist_ok=True)
+        with _owned(venv) as keep_open:
+            if _complete(venv, pins):  # another process has just done it
+                return
+            _fill(venv, pins, keep_open)
+    except OSError as error:
+        raise SetupError(
+            f"cannot write the environment {venv}: {error.strerror or error}; make it writable (with "
+            f"2 GB free), or copy the project to a folder of your own, {AGAIN}"
+        ) from error
+
+
+def _require_venv_module() -> None:
+    try:
+        import ensurepip  # noqa: F401  (Debian leaves it out without python3-venv)
+        import venv  # noqa: F401
+    except ImportError as error:
+        raise SetupError(
+            f"this Python ({sys.executable}) cannot make environments: its module {error.name} is missing; "
+            f"on Debian or Ubuntu run `apt install python3.{sys.version_info[1]}-venv`, {AGAIN}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _owned(venv: str):
+    """Put the ownership marker in and hold its lock; yield the file numbers that pip has to keep open.
+
+    pip inherits the lock: should this process be killed, the next set-up waits until its pip has ended too.
+    """
+    with open(os.path.join(venv, MARKER), "a+", encoding="utf-8") as marker:
+        if fcntl is not None:
+            try:
+                fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _say("another tocdemo command is setting up the environment; waiting for it")
+                fcntl.flock(marker, fcntl.LOCK_EX)
+        if marker.tell() == 0:
+            marker.write("tocdemo made this folder and may replace what is in it.\n")
+            marker.flush()
+        yield () if fcntl is None else (marker.fileno(),)
+
+
+def _fill(venv: str, pins: "dict[str, str | None]", keep_open: "tuple") -> None:
+    found, wanted = _read_stamp(venv), _wanted_stamp()
+    same_base = found.get("python") == wanted["python"] and found.get("project") == wanted["project"]
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(venv, STAMP))
+    if not same_base:  # new, half made, or made for another Python or place: pip cannot mend that
+        reason = "new" if os.listdir(venv) == [MARKER] else "from scratch"
+        _say(f"making the environment {venv} ({reason})")
+        _empty(venv)
+        _create(venv)
+    _say(f"installing {len(pins)} packages and what they need: a minute or more, the first time")
+    _install(venv, keep_open)
+    left = lacking(pins, [_site_packages(venv)])
+    if left:
+        raise SetupError(f"pip ended well, yet {venv} lacks {', '.join(left)}; delete that folder, {AGAIN}")
+    with open(os.path.join(venv, STAMP), "w", encoding="utf-8") as file:
+        json.dump(wanted, file)
+
+
+def _empty(venv: str) -> None:
+    for entry in list(os.scandir(venv)):
+        if entry.name == MARKER:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.remove(entry.path)
+
+
+def _create(venv: str) -> None:
+    command = [_base_python(), "-m", "venv", venv]
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if made.returncode != 0:
+        lines = made.stdout.decode(errors="replace").strip().splitlines() or ["no output"]
+        raise SetupError(f"`{' '.join(command)}` failed: {lines[-1]}")
+
+
+def _install(venv: str, keep_open: "tuple") -> None:
+    """Run pip in the project's root (`-e .` resolves against the working folder), its output into a log."""
+    log = os.path.join(venv, LOG)
+    command = [_venv_python(venv), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    command += ["--progress-bar", "off", "-r", "requirements.txt"]
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    environment["PIP_USER"] = "0"
+    with open(log, "w", encoding="utf-8") as file:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+        pip = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=keep_open, **streams)
+    try:
+        _watch(pip, log)
+    except BaseException:
+        pip.terminate()
+        pip.wait()
+        raise
+    if pip.returncode != 0:
+        raise SetupError(_why_pip_failed(log))
+
+
+def _why_pip_failed(log: str) -> str:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    if _NO_NETWORK.search(text):
+        return (
+            "pip cannot reach its package index; check the network, and pip's proxy and index settings, "
+            f"{AGAIN} (pip's words: {log})"
+        )
+    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")] or ["ERROR: no error line"]
+    remedy = f"mend that, {AGAIN}"
+    if sys.version_info[:2] > NEWEST:
+        remedy = "this Python is newer than those the course is tested with: take {}.{}".format(*NEWEST)
+    return f"pip could not install the requirements: {errors[0][7:]}; {remedy} (pip's words: {log})"
+
+
+def _watch(pip: "subprocess.Popen", log: str) -> None:
+    """Show how far pip is until it ends: one changing line in a terminal, a line every 15 s elsewhere."""
+    terminal, started, shown = sys.stderr.isatty(), time.monotonic(), time.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pip.wait(0.5)
+            break
+        now = time.monotonic()
+        if terminal or now - shown > 15:
+            shown = now
+            text = f"{int(now - started):4} s: {_stage(log)}"
+            sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
+            sys.stderr.flush()
+    if terminal:
+        sys.stderr.write("\r\033[K")
+    if pip.returncode == 0:
+        _say(f"installed in {time.monotonic() - started:.0f} s")
+
+
+def _stage(log: str) -> str:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = file.read().splitlines()
+    if any(line.startswith("Installing collected packages") for line in lines):
+        return "unpacking the packages"
+    found = [line.split()[1] for line in lines if line.startswith("Collecting ")]
+    return f"{len(found)} packages found, now {found[-1]}" if found else "looking for packages"
+
+
+def _newer_python() -> "str | None":
+    """The newest Python on the path that the course runs on; tried, because a shim may lead nowhere."""
+    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
+        name = f"python3.{minor}"
+        with contextlib.suppress(OSError):
+            if shutil.which(name) and subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+                return name
+    return None
+
+
+def _say(text: str) -> None:
+    print("tocdemo: " + text, file=sys.stderr, flush=True)

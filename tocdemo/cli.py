@@ -1,0 +1,171 @@
+"""The subcommands of `python -m tocdemo`.
+
+Called by `__main__` once the environment is ready, and by tests. A subcommand is a small function that takes
+the arguments after its own name, imports what it needs when it is called, and returns an exit code: 0 as
+expected, 1 not as expected, 2 could not run. To add one, write the function and name it in `COMMANDS`.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_LESSON = "notebooks/00_start_here.ipynb"
+BENCHMARKS = {
+    "server": "tocdemo.server.bench",
+    "loopwatch": "tocdemo.loopwatch.bench",
+    "lab": "tocdemo.lab.bench",
+}
+
+
+class CannotRun(Exception):
+    """A command cannot run; the message says why and what to do, and the exit code is 2."""
+
+
+# --- the course --------------------------------------------------------------------------------------------
+
+
+def start(argv: list[str]) -> int:
+    """Open JupyterLab on the first lesson."""
+    parser = _parser("start", start, epilog="Further arguments go to `jupyter lab` as they are.")
+    parser.add_argument(
+        "--port", type=_port, help="listen on this port (default: the first free one from 8888 on)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    options, further = parser.parse_known_args(argv)
+    if not os.access(ROOT, os.W_OK):
+        raise CannotRun(
+            f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
+        )
+    from tocdemo.lab import jupyter
+
+    command = jupyter.lab_command(ROOT, FIRST_LESSON, *further)
+    if options.no_browser:
+        command.append("--no-browser")
+    if options.port is not None:
+        _require_free(options.port)
+        command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
+    return 2 if _run_child(command, env=jupyter.environment()) else 0
+
+
+def test(argv: list[str]) -> int:
+    """Run every test and every notebook; further arguments go to pytest."""
+    code = _run_child([sys.executable, "-m", "pytest", *argv])
+    return code if code in (0, 1) else 2
+
+
+def build(argv: list[str]) -> int:
+    """Build notebooks/ from lessons/."""
+    parser = _parser("build", build)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
+    options = parser.parse_args(argv)
+    from tocdemo.lab import build as builder
+
+    try:
+        return builder.check(ROOT) if options.check else builder.build(ROOT)
+    except builder.LessonError as error:
+        raise CannotRun(str(error)) from error
+
+
+# --- the laboratory ----------------------------------------------------------------------------------------
+# run, workspace and matrix belong here.
+
+
+def serve(argv: list[str]) -> int:
+    """Run the embedded MongoDB-compatible server by itself."""
+    return _main_of("tocdemo.server.serve", argv)
+
+
+def bench(argv: list[str]) -> int:
+    """Measure, and print ratios: `bench server`, `bench loopwatch` or `bench lab`."""
+    parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
+    parser.add_argument("what", choices=BENCHMARKS)
+    options, further = parser.parse_known_args(argv[:1])
+    return _main_of(BENCHMARKS[options.what], further + argv[1:])
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "start": start,
+    "test": test,
+    "build": build,
+    "serve": serve,
+    "bench": bench,
+}
+
+
+# --- dispatch ----------------------------------------------------------------------------------------------
+
+
+def names_command(argv: list[str]) -> bool:
+    """Whether the first argument is a subcommand, so that its environment has to be ready."""
+    return bool(argv) and argv[0] in COMMANDS
+
+
+def main(argv: list[str]) -> int:
+    """Run the subcommand that `argv` names and return its exit code; usage errors exit with 2 (argparse)."""
+    summaries = "\n".join(f"  {name:10} {_summary(function)}" for name, function in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tocdemo",
+        description="A course in notebooks about one bug: RuntimeError: Event loop is closed.",
+        epilog=f"commands:\n{summaries}\n\n`python3 -m tocdemo COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    if not argv:
+        parser.print_help()
+        return 0
+    name = parser.parse_args(argv[:1]).command
+    try:
+        return COMMANDS[name](argv[1:])
+    except CannotRun as error:
+        print(f"tocdemo {name}: {error}", file=sys.stderr)
+        return 2
+
+
+def _summary(function: Callable) -> str:
+    return function.__doc__.splitlines()[0]
+
+
+def _parser(name: str, function: Callable, **keywords: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f"python3 -m tocdemo {name}", description=_summary(function), **keywords
+    )
+
+
+def _main_of(module: str, argv: list[str]) -> int:
+    return importlib.import_module(module).main(argv) or 0
+
+
+def _run_child(command: list[str], env: dict[str, str] | None = None) -> int:
+    """Run a command in the project's root and return its exit code; Ctrl-C is the child's affair."""
+    child = subprocess.Popen(command, cwd=ROOT, env=env)
+    # The terminal sends Ctrl-C to both. A no-op function, not SIG_IGN: a child would inherit that.
+    interrupt = signal.signal(signal.SIGINT, lambda *_: None)
+    terminate = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    try:
+        return child.wait()
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and 0 < int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a port number from 1 to 65535, found {text!r}")
+
+
+def _require_free(port: int) -> None:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    except OSError as error:
+        raise CannotRun(
+            f"port {port} cannot be used ({error.strerror}); choose another with --port, or leave --port out"
+        ) from error
