@@ -66,10 +66,11 @@ def build(argv: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
     from tocdemo.lab import build as builder
+    from tocdemo.lab.course import CourseError
 
     try:
         return builder.check(ROOT) if options.check else builder.build(ROOT)
-    except builder.LessonError as error:
+    except CourseError as error:
         raise CannotRun(str(error)) from error
 
 
@@ -167,5 +168,5 @@ def _require_free(port: int) -> None:
             pass
     except OSError as error:
         raise CannotRun(
-            f"port {port} cannot be used ({error.strerror}); choose another with --port, or leave --port out"
+            f"port {port} cannot be used ({os.strerror(error.errno)}); choose another, or leave --port out"
         ) from error

@@ -4,9 +4,13 @@ Called by the `start` command and by the tests. It knows where the kernels have 
 what a lesson says.
 """
 
+import copy
 import os
 import sys
 from pathlib import Path
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 
 def environment() -> dict[str, str]:
@@ -29,3 +33,26 @@ def lab_command(root: Path, document: str, *further: str) -> list[str]:
         f"--LabApp.default_url=/lab/tree/{document}",
         *further,
     ]
+
+
+def execute(notebook: NotebookNode, folder: Path, *, cell_seconds: int = 120) -> NotebookNode:
+    """Run a copy of `notebook` from top to bottom, in a kernel whose place is `folder`, and return the copy.
+
+    The kernel works in `folder/notebooks`, and its workspace is `folder/workspace` (TOCDEMO_WORKSPACE), so
+    that a learner's own stays untouched. Errors in cells are kept as outputs, and the cells after them run.
+    Raises nbclient's `CellTimeoutError` when one cell takes longer than `cell_seconds`.
+    """
+    place = folder / "notebooks"
+    place.mkdir(parents=True, exist_ok=True)
+    executed = copy.deepcopy(notebook)
+    client = NotebookClient(
+        executed,
+        timeout=cell_seconds,
+        kernel_name="python3",
+        allow_errors=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(place)}},
+    )
+    own = {"TOCDEMO_WORKSPACE": str(folder / "workspace"), "IPYTHONDIR": str(folder / "ipython")}
+    client.execute(env={**environment(), **own})
+    return executed
