@@ -1,0 +1,131 @@
+"""Finds, in the frames of a stack or a traceback, which object belongs to another loop and what the code calls it.
+
+The ledger asks it at each cross-loop use, the explainer for errors that no hook saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from .graph import attribute, behind, stored
+from .ledger import ClientEntry, Ledger
+from .sites import Step
+from .sources import Source
+
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """What was used: its `name` in the code (or its type), its `kind` (type), the client behind it if one is known.
+
+    `holder` is the module and the name, if the name is a module's; `loop` the number of the loop it belongs to.
+    """
+
+    name: str
+    kind: str
+    client: ClientEntry | None = None
+    holder: tuple[str, str] | None = None
+    loop: int | None = None
+
+
+def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
+    """Return what these steps (innermost first) used that belongs to `loop`, or to any loop but `running` if None."""
+
+    def suspect(value: Any) -> ClientEntry | None:
+        entry = ledger.client_entry(value)
+        return entry if entry is not None and _fits(entry, loop, running) else None
+
+    project = [step for step in steps if ledger.sites.kind(step.file) == "project"]
+    for step in project:
+        for value, name, holder in _used_names(step):
+            hit = behind(value, suspect)
+            if hit is not None:
+                return Culprit(name, type(value).__name__, hit[0], holder, hit[0].loop or loop)
+    entry = _client_in_frames(steps, suspect)
+    callee = _called(steps, project[0]) if project else None
+    if entry is not None and (callee is None or entry.keeps_loop):
+        return Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
+    if callee is not None:
+        for value, name, holder in _used_names(project[0]):
+            if value is callee:
+                return Culprit(name, type(callee).__name__, entry, holder, loop)
+        return Culprit(type(callee).__name__, type(callee).__name__, entry, None, loop)
+    return _by_loop_attribute(ledger, steps, loop, running)
+
+
+def _fits(entry: ClientEntry, loop: int | None, running: int | None) -> bool:
+    if not entry.keeps_loop:
+        return True
+    return entry.loop is not None and (entry.loop == loop if loop is not None else entry.loop != running)
+
+
+def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
+    """Return the objects that the step's line names: the value, how it is written, its module and name if global."""
+    found = []
+    chains = Source.of(step.file).chains(step.line, step.line)
+    for chain in chains:
+        value, length, is_global = _resolve(step, chain)
+        if value is _NOTHING:
+            continue
+        name = ".".join(chain[:length])
+        module = step.frame.f_globals.get("__name__")
+        holder = (module, chain[0]) if is_global and module else None
+        found.append((value, name, holder))
+    return found
+
+
+def _resolve(step: Step, chain: list[str]) -> tuple[Any, int, bool]:
+    """Follow a dotted name as far as it is stored: return the value, how many parts were used, whether it is global."""
+    local = step.frame.f_locals
+    is_global = chain[0] not in local
+    value = step.frame.f_globals.get(chain[0], _NOTHING) if is_global else local[chain[0]]
+    length = 1
+    if value is _NOTHING:
+        return value, 0, False
+    for part in chain[1:]:
+        try:
+            value = attribute(value, part)
+        except KeyError:
+            break
+        length += 1
+    if callable(value) and hasattr(value, "__func__") and length > 1:
+        value, length = value.__self__, length - 1
+    return value, length, is_global or step.frame.f_code.co_name == "<module>"
+
+
+def _client_in_frames(steps: list[Step], suspect: Any) -> ClientEntry | None:
+    for step in steps:
+        local = step.frame.f_locals
+        for name in ("self", *local):
+            hit = behind(local.get(name), suspect, depth=2)
+            if hit is not None:
+                return hit[0]
+    return None
+
+
+def _called(steps: list[Step], project: Step) -> Any | None:
+    """Return the `self` of the library's frame that the project's line called, or None."""
+    position = next(i for i, step in enumerate(steps) if step.frame is project.frame)
+    for step in reversed(steps[:position]):
+        if step.frame.f_code.co_varnames[:1] == ("self",):
+            return step.frame.f_locals.get("self")
+    return None
+
+
+def _by_loop_attribute(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
+    """The last resort: something in the frames that stores a loop which is not the running one."""
+    for step in steps:
+        for name, value in step.frame.f_locals.items():
+            other = value.get_loop() if isinstance(value, asyncio.Future) else stored(value).get("_loop")
+            if not isinstance(other, asyncio.AbstractEventLoop):
+                continue
+            number = ledger.loop_entry(other).number
+            if number == loop if loop is not None else number != running:
+                mine = ledger.sites.kind(step.file) == "project"
+                return Culprit(
+                    name if mine else type(value).__name__, type(value).__name__, None, None, number
+                )
+    return Culprit("something", "something", None, None, loop)

@@ -1,0 +1,219 @@
+"""The pytest side of loopwatch: a `Watch` tells the ledger where the run is, and puts explanations into reports.
+
+It is given to pytest as a plugin object, or made by `pytest -p tocdemo.loopwatch`. It knows pytest's public hooks only.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .culprit import culprit
+from .explain import Explainer, Failure
+from .ledger import Ledger
+from .recording import Fixture, Recording, Test
+
+PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
+
+
+class Watch:
+    """A pytest plugin that records the event loops of one run.
+
+    Args:
+        json: a file to which the record is written at the end; with pytest-xdist each worker writes its own, with the
+            worker's name before the suffix ("run.json" becomes "run.gw0.json").
+
+    After the run `recording` is a `Recording`; before and during it, it is None. A Watch is for one run.
+
+    >>> watch = Watch()
+    >>> pytest.main(["tests"], plugins=[watch])
+    >>> watch.recording.explanations
+    """
+
+    def __init__(self, json: str | Path | None = None) -> None:
+        self.recording: Recording | None = None
+        self._json = json
+        self._ledger: Ledger | None = None
+        self._explainer: Explainer | None = None
+        self._tests: dict[str, _RunningTest] = {}
+        self._fixtures: list[Fixture] = []
+        self._open_fixtures: dict[int, int] = {}
+        self._worker: str | None = None
+
+    # -- begin and end -----------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
+        """Begin before any conftest is imported: clients are made there."""
+        self._start(early_config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Begin now if the plugin came too late for the first hook; refuse a file that cannot be written."""
+        self._start(config)
+        if self._json is not None and not Path(self._json).absolute().parent.is_dir():
+            raise pytest.UsageError(
+                f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent} to write the record into"
+            )
+
+    def _start(self, config: pytest.Config) -> None:
+        if self._ledger is not None or self.recording is not None:
+            return
+        self._worker = getattr(config, "workerinput", {}).get("workerid")
+        self._ledger = Ledger(str(config.rootpath), culprit)
+        self._explainer = Explainer(self._ledger)
+        config.add_cleanup(self._stop)
+        self._ledger.start()
+
+    def _stop(self) -> None:
+        ledger, self._ledger = self._ledger, None
+        if ledger is None:
+            return
+        ledger.stop()
+        self.recording = self._frozen(ledger)
+        self._explainer = None
+        if self._json is not None and (self._tests or self._worker):
+            path = Path(self._json)
+            if self._worker:
+                path = path.with_name(f"{path.stem}.{self._worker}{path.suffix}")
+            path.write_text(self.recording.to_json(indent=1) + "\n", encoding="utf-8")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Note what the modules hold while they are still loaded."""
+        if self._ledger is not None:
+            self._ledger.begin_phase("end", None)
+            if self._explainer.names is None and self._ledger.clients:
+                self._explainer.names = self._explainer.snapshot()
+
+    def _frozen(self, ledger: Ledger) -> Recording:
+        explainer = self._explainer
+        return Recording(
+            python=platform.python_version(),
+            versions=_versions(),
+            worker=self._worker,
+            loops=tuple(entry.frozen() for entry in ledger.loops),
+            tests=tuple(test.frozen(ledger) for test in self._tests.values()),
+            fixtures=tuple(self._fixtures),
+            ran=tuple(ledger.ran.values()),
+            clients=tuple(entry.frozen() for entry in ledger.clients),
+            uses=tuple(entry.frozen() for entry in ledger.uses),
+            holders=tuple(name.holder() for name in explainer.names or ()),
+            holders_at=explainer.names_at,
+            explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+        )
+
+    # -- where the run is --------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._tests[item.nodeid] = _RunningTest(item.nodeid, len(self._tests) + 1)
+        self._begin("setup", item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self._begin("call", item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        self._begin("teardown", item)
+
+    def _begin(self, phase: str, item: pytest.Item) -> None:
+        if self._ledger is not None:
+            self._ledger.begin_phase(phase, item.nodeid)
+            self._tests[item.nodeid].phases[phase] = (self._ledger.now(), 0.0)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any):
+        ledger = self._ledger
+        if ledger is None:
+            return (yield)
+        ledger.fixtures.append(fixturedef.argname)
+        began = ledger.now()
+        try:
+            return (yield)
+        finally:
+            if ledger.fixtures:
+                ledger.fixtures.pop()
+            self._open_fixtures[id(fixturedef)] = len(self._fixtures)
+            self._fixtures.append(
+                Fixture(fixturedef.argname, fixturedef.scope, ledger.test or "", began, ledger.now())
+            )
+
+    def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
+        position = self._open_fixtures.pop(id(fixturedef), None)
+        if position is not None and self._ledger is not None:
+            done = self._fixtures[position]
+            self._fixtures[position] = Fixture(
+                done.name, done.scope, done.test, done.begin, done.ready, self._ledger.now()
+            )
+
+    # -- reports -----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
+        report = yield
+        if self._ledger is None or item.nodeid not in self._tests:
+            return report
+        test = self._tests[item.nodeid]
+        began = test.phases.get(report.when, (self._ledger.now(), 0.0))[0]
+        test.phases[report.when] = (began, self._ledger.now())
+        test.note(report)
+        if report.failed and call.excinfo is not None:
+            self._explain(item, call, report, test)
+        return report
+
+    def _explain(
+        self, item: Any, call: pytest.CallInfo, report: pytest.TestReport, test: _RunningTest
+    ) -> None:
+        try:
+            text = self._explainer.explain(Failure(item.nodeid, report.when, call.excinfo.value, item))
+        except Exception as error:  # a fault of ours must not hide the test's own failure
+            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error}); please report it"
+        if text:
+            report.sections.append(("loopwatch", text))
+            test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text
+
+
+class _RunningTest:
+    """What is known so far of one test."""
+
+    def __init__(self, nodeid: str, number: int) -> None:
+        self.nodeid = nodeid
+        self.number = number
+        self.outcome = "passed"
+        self.error: str | None = None
+        self.explanation: str | None = None
+        self.phases: dict[str, tuple[float, float]] = {}
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Take the outcome of a phase: a failed call is "failed", a failed set-up or teardown "error"."""
+        if report.failed and self.outcome != "failed":
+            self.outcome = "failed" if report.when == "call" else "error"
+        elif report.skipped:
+            self.outcome = "skipped"
+        if report.failed and self.error is None:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self.error = (crash.message if crash else str(report.longrepr)).splitlines()[0]
+
+    def frozen(self, ledger: Ledger) -> Test:
+        loops = [loop for (loop, test, phase, _) in ledger.ran if test == self.nodeid and phase == "call"]
+        return Test(
+            self.nodeid, self.number, self.outcome, self.error, dict(self.phases), loops[0] if loops else None
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        if name.replace("-", "_") in sys.modules or name == "pytest":
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+    return found

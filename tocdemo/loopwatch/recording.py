@@ -1,0 +1,206 @@
+"""The record of one pytest run as plain values: loops, tests, fixtures, clients, uses and the names that held them.
+
+The plugin builds a `Recording`; pictures, notebooks and other tools read it, also from its JSON form. Nothing here
+refers to a live object, and nothing here knows pytest, asyncio or a driver.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """When and where something happened.
+
+    `at` is in seconds since the record began. `test` is a pytest node id, `phase` one of "collection", "setup", "call",
+    "teardown" and "end". `file` is relative to pytest's root where it lies below it. Whatever was not seen is None.
+    """
+
+    at: float
+    phase: str
+    test: str | None = None
+    fixture: str | None = None
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An event loop. `made` is None for a loop that was there before the record began, `closed` for one left open."""
+
+    number: int
+    kind: str
+    thread: str
+    made: Place | None = None
+    closed: Place | None = None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Loop `loop` ran, once or often, in this phase of this test (and for this fixture, if for one)."""
+
+    loop: int
+    first: Place
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test: its outcome ("passed", "failed", "error", "skipped") and the times of its phases in seconds."""
+
+    nodeid: str
+    number: int
+    outcome: str
+    error: str | None
+    phases: Mapping[str, tuple[float, float]]
+    loop: int | None = None
+
+    __test__ = False  # for pytest: this is no test class
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """One set-up of a fixture for the test that asked first; `end` is None if it was not torn down in the record."""
+
+    name: str
+    scope: str
+    test: str
+    begin: float
+    ready: float
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Client:
+    """An async client (or a lock that failed). `loop` and `bound` are None while it is bound to none, as far as seen."""
+
+    number: int
+    kind: str
+    made: Place | None = None
+    loop: int | None = None
+    bound: Place | None = None
+    closed: Place | None = None
+
+
+@dataclass(frozen=True)
+class Use:
+    """A use, in `test`, of something that belongs to loop `loop` while loop `running` ran.
+
+    `name` is what the code calls it, `kind` its type, `swallowed` the place whose `except` kept the error from the test,
+    `count` how often it happened in this test. `background` marks uses by a finalizer or by another thread.
+    """
+
+    test: str | None
+    loop: int
+    running: int | None
+    name: str
+    kind: str
+    client: int | None
+    place: Place
+    error: str
+    swallowed: Place | None = None
+    count: int = 1
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A name in a module that led to a client: `module`.`name` is a `kind`, behind which stands client `client`.
+
+    `origin` is "assigned", "imported" or "unknown"; for an imported name `source` is the module it was copied from and
+    `source_name` its name there. `stale` says that the name there had come to mean another object.
+    """
+
+    module: str
+    name: str
+    kind: str
+    client: int
+    loop: int | None = None
+    file: str | None = None
+    line: int | None = None
+    origin: str = "unknown"
+    source: str | None = None
+    source_name: str | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that the plugin saw in one run.
+
+    `explanations` maps the node id of each explained test to its text. `holders` is what the loaded modules held at the
+    first cross-loop failure, or at the end of a run without one (`holders_at` says which: a node id, or None).
+    """
+
+    python: str
+    versions: Mapping[str, str]
+    worker: str | None = None
+    loops: tuple[Loop, ...] = ()
+    tests: tuple[Test, ...] = ()
+    fixtures: tuple[Fixture, ...] = ()
+    ran: tuple[Ran, ...] = ()
+    clients: tuple[Client, ...] = ()
+    uses: tuple[Use, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    holders_at: str | None = None
+    explanations: Mapping[str, str] = field(default_factory=dict)
+
+    def loop(self, number: int) -> Loop:
+        """Return the loop with this number; raise KeyError if the record has none."""
+        return _numbered(self.loops, number)
+
+    def client(self, number: int) -> Client:
+        """Return the client with this number; raise KeyError if the record has none."""
+        return _numbered(self.clients, number)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the record as JSON: field for field, with `"loopwatch": 1`, the number of this form, in front."""
+        return json.dumps({"loopwatch": SCHEMA, **asdict(self)}, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recording:
+        """Read what `to_json` wrote; raise ValueError if it is something else or of another form."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected a loopwatch record as JSON: {error}") from error
+        if not isinstance(data, dict) or data.pop("loopwatch", None) != SCHEMA:
+            raise ValueError(f'expected a loopwatch record, an object with "loopwatch": {SCHEMA}')
+        try:
+            return _read(cls, data)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"the loopwatch record is damaged: {error}") from error
+
+
+def _numbered(items, number):
+    for item in items:
+        if item.number == number:
+            return item
+    raise KeyError(number)
+
+
+def _read(kind, data):
+    """Build a value of the annotated type `kind` from its JSON form."""
+    if hasattr(kind, "__dataclass_fields__"):
+        hints = typing.get_type_hints(kind)
+        known = {f.name for f in fields(kind)}
+        if unknown := set(data) - known:
+            raise KeyError(f"unknown field {sorted(unknown)[0]!r}")
+        return kind(**{name: _read(hints[name], value) for name, value in data.items()})
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return None if data is None else _read(next(t for t in inner if t is not type(None)), data)
+    if origin is tuple and inner[-1] is Ellipsis:
+        return tuple(_read(inner[0], item) for item in data)
+    if origin is tuple:
+        return tuple(data)
+    if origin is Mapping:
+        return {key: _read(inner[1], value) for key, value in data.items()}
+    return data
