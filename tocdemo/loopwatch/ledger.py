@@ -301,12 +301,15 @@ class Ledger:
 
             self._patches.replace(cls, "__setattr__", watched_setattr)
         for name in adapter.close:
-            if callable(getattr(cls, name, None)):
-                self._patches.replace(cls, name, self._watched_close(getattr(cls, name)))
+            if (method := getattr(cls, name, None)) is not None:
+                self._patches.replace(cls, name, self._watched_close(method))
         if adapter.check and callable(getattr(cls, adapter.check, None)):
             self._patches.replace(cls, adapter.check, self._watched_check(getattr(cls, adapter.check)))
 
-    def _watched_close(self, close: Callable) -> Callable:
+    def _watched_close(self, close: Any) -> Any:
+        if isinstance(close, property):  # as Motor makes what it hands on to PyMongo
+            return property(lambda client: functools.partial(self._watched_close(_getter(close)), client))
+
         @functools.wraps(close)
         def watched(client, *args, **kwargs):
             __tracebackhide__ = True
@@ -450,3 +453,8 @@ class Ledger:
         self.phase, self.test = phase, test
         self.fixtures.clear()
         self._thread = threading.get_ident()
+
+
+def _getter(prop: property) -> Callable:
+    """Return a plain function for a property that yields a method."""
+    return lambda client, *args, **kwargs: prop.fget(client)(*args, **kwargs)
