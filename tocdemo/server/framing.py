@@ -1,0 +1,246 @@
+"""Messages of the MongoDB wire protocol: bytes in, a request out; a reply in, bytes out.
+
+The server's connection threads call it, and nothing else does. It must not know what a command means: it checks
+lengths, opcodes and BSON, and says in one of two errors what is wrong with them.
+
+Source: the OP_MSG specification (https://github.com/mongodb/specifications, message/OP_MSG) and "MongoDB Wire
+Protocol" in MongoDB's manual (OP_QUERY and OP_REPLY, which drivers still use for their first handshake).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+
+OP_REPLY = 1
+OP_UPDATE, OP_INSERT, OP_RESERVED, OP_QUERY, OP_GET_MORE, OP_DELETE, OP_KILL_CURSORS = range(2001, 2008)
+OP_COMPRESSED = 2012
+OP_MSG = 2013
+_KNOWN_OPCODES = frozenset({OP_REPLY, *range(2001, 2008), OP_COMPRESSED, OP_MSG})
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES = 48_000_000
+
+_CHECKSUM_PRESENT = 1
+_MORE_TO_COME = 2
+_REQUIRED_FLAGS = 0xFFFF & ~(_CHECKSUM_PRESENT | _MORE_TO_COME)
+
+_HEADER = struct.Struct("<iiii")
+_INT = struct.Struct("<i")
+_UINT = struct.Struct("<I")
+HEADER_BYTES = _HEADER.size
+
+# Dates that Python's datetime cannot hold stay as DatetimeMS; UUIDs stay Binary. What came in goes out unchanged.
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+
+_response_flags = struct.pack(
+    "<iqii", 8, 0, 0, 1
+)  # OP_REPLY: AwaitCapable, cursor 0, starting at 0, 1 document
+
+
+class ProtocolError(Exception):
+    """The bytes are no MongoDB message, or one that cannot be answered: the connection must end."""
+
+
+class MalformedRequest(Exception):
+    """The message's frame is whole but its content is not: answered with an error, the connection lives on.
+
+    Args:
+        request: what is known of the message, enough to answer it.
+        message: what is wrong, in one line.
+        code: MongoDB's error code.
+    """
+
+    def __init__(self, request: Request, message: str, code: int = 22) -> None:
+        super().__init__(message)
+        self.request = request
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command, as it came off the wire.
+
+    Attributes:
+        request_id: the frame's request id, which a driver's command listener reports as `request_id`.
+        command: the command document; its first key is the command's name, `$db` the database.
+        wants_reply: False for an unacknowledged write (the flag moreToCome).
+        legacy: True when it came as OP_QUERY and must be answered by OP_REPLY.
+        size: the frame's length in bytes.
+    """
+
+    request_id: int
+    command: dict[str, Any]
+    wants_reply: bool = True
+    legacy: bool = False
+    size: int = 0
+
+
+def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
+    """Read one whole message.
+
+    Args:
+        receive: called with a number of bytes, returns exactly so many, or fewer at the end of the stream.
+
+    Returns:
+        The message with its header, or None when the stream ended between two messages.
+
+    Raises:
+        ProtocolError: the length is impossible, the opcode unknown, or the stream ended inside a message.
+    """
+    head = receive(HEADER_BYTES)
+    if not head:
+        return None
+    if len(head) < HEADER_BYTES:
+        raise ProtocolError("the connection ended inside a message header")
+    length, _, _, opcode = _HEADER.unpack(head)
+    # Nothing is allocated before this check.
+    if not HEADER_BYTES <= length <= MAX_MESSAGE_BYTES:
+        raise ProtocolError(
+            f"a message length must be from {HEADER_BYTES} to {MAX_MESSAGE_BYTES}, not {length}"
+        )
+    if opcode not in _KNOWN_OPCODES:
+        raise ProtocolError(f"unknown opcode {opcode}")
+    body = receive(length - HEADER_BYTES)
+    if len(body) < length - HEADER_BYTES:
+        raise ProtocolError("the connection ended inside a message")
+    return head + body
+
+
+def parse(frame: bytes) -> Request:
+    """Make a request of a whole message.
+
+    Raises:
+        ProtocolError: an opcode that a MongoDB server does not take, or no longer takes.
+        MalformedRequest: flags, sections or BSON that are broken.
+    """
+    length, request_id, _, opcode = _HEADER.unpack_from(frame)
+    if opcode == OP_MSG:
+        return _parse_msg(frame, length, request_id)
+    if opcode == OP_QUERY:
+        return _parse_query(frame, length, request_id)
+    raise ProtocolError(f"opcode {opcode} is not supported: only OP_MSG, and OP_QUERY for the handshake")
+
+
+def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
+    broken = Request(request_id, {}, size=length)
+    if length < HEADER_BYTES + 5:
+        raise MalformedRequest(broken, "OP_MSG has no section")
+    (flags,) = _UINT.unpack_from(frame, HEADER_BYTES)
+    if flags & _REQUIRED_FLAGS:
+        raise MalformedRequest(
+            broken, f"OP_MSG has unknown required flag bits: {flags & _REQUIRED_FLAGS:#x}", 9
+        )
+    end = length - 4 if flags & _CHECKSUM_PRESENT else length
+    wants_reply = not flags & _MORE_TO_COME
+    broken = Request(request_id, {}, wants_reply, size=length)
+    if end - HEADER_BYTES - 5 >= 5 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == end - 21:
+        # By far the commonest message: one body section that fills the frame.
+        return Request(request_id, _decode(frame[21:end], broken), wants_reply, size=length)
+    command = _read_sections(frame, end, broken)
+    return Request(request_id, command, wants_reply, size=length)
+
+
+def _read_sections(frame: bytes, end: int, broken: Request) -> dict[str, Any]:
+    command: dict[str, Any] | None = None
+    sequences: dict[str, list[dict[str, Any]]] = {}
+    position = HEADER_BYTES + 4
+    while position < end:
+        kind = frame[position]
+        position += 1
+        size = _read_size(frame, position, end, broken)
+        if kind == 0:
+            if command is not None:
+                raise MalformedRequest(broken, "OP_MSG has more than one body section", 40000)
+            command = _decode(frame[position : position + size], broken)
+        elif kind == 1:
+            name, documents = _read_sequence(frame, position + 4, position + size, broken)
+            if name in sequences:
+                raise MalformedRequest(broken, f"OP_MSG has two document sequences named '{name}'", 40001)
+            sequences[name] = documents
+        else:
+            raise MalformedRequest(broken, f"OP_MSG has a section of unknown kind {kind}", 40432)
+        position += size
+    if command is None:
+        raise MalformedRequest(broken, "OP_MSG has no body section", 40587)
+    for name in sequences:
+        if name in command:
+            raise MalformedRequest(
+                broken, f"'{name}' stands both in the body and in a document sequence", 40001
+            )
+    command.update(sequences)
+    return command
+
+
+def _read_size(frame: bytes, position: int, end: int, broken: Request) -> int:
+    if position + 5 > end:
+        raise MalformedRequest(broken, "a section of OP_MSG is cut short")
+    (size,) = _INT.unpack_from(frame, position)
+    if size < 5 or position + size > end:
+        raise MalformedRequest(broken, f"a section of OP_MSG has the impossible length {size}")
+    return int(size)
+
+
+def _read_sequence(frame: bytes, start: int, end: int, broken: Request) -> tuple[str, list[dict[str, Any]]]:
+    zero = frame.find(b"\0", start, end)
+    if zero < 0:
+        raise MalformedRequest(broken, "a document sequence has no name")
+    try:
+        name = frame[start:zero].decode()
+    except UnicodeDecodeError:
+        raise MalformedRequest(broken, "the name of a document sequence is not UTF-8") from None
+    documents = []
+    position = zero + 1
+    while position < end:
+        size = _read_size(frame, position, end, broken)
+        documents.append(_decode(frame[position : position + size], broken))
+        position += size
+    return name, documents
+
+
+def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
+    broken = Request(request_id, {}, legacy=True, size=length)
+    zero = frame.find(b"\0", HEADER_BYTES + 4)
+    if zero < 0:
+        raise MalformedRequest(broken, "OP_QUERY has no collection name")
+    namespace = frame[HEADER_BYTES + 4 : zero].decode("utf-8", "replace")
+    database, _, collection = namespace.partition(".")
+    if collection != "$cmd":
+        raise MalformedRequest(broken, "OP_QUERY is taken for commands only; use OP_MSG", 352)
+    size = _read_size(frame, zero + 9, length, broken)
+    command = _decode(frame[zero + 9 : zero + 9 + size], broken)
+    if isinstance(command.get("$query"), dict):
+        command = command["$query"]
+    command["$db"] = database
+    return Request(request_id, command, legacy=True, size=length)
+
+
+def _decode(data: bytes, broken: Request) -> dict[str, Any]:
+    try:
+        return bson.decode(data, CODEC)
+    except RecursionError:
+        raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
+    except (BSONError, ValueError, TypeError, OverflowError) as error:
+        raise MalformedRequest(broken, f"Invalid BSON: {error}") from None
+
+
+def encode_reply(request: Request, reply: dict[str, Any], response_id: int) -> bytes:
+    """The bytes that answer a request.
+
+    Args:
+        request: what is answered: its id and its opcode decide the form.
+        reply: the reply document.
+        response_id: the frame's own request id.
+    """
+    document = bson.encode(reply, False, CODEC)
+    if request.legacy:
+        size = HEADER_BYTES + len(_response_flags) + len(document)
+        return _HEADER.pack(size, response_id, request.request_id, OP_REPLY) + _response_flags + document
+    size = HEADER_BYTES + 5 + len(document)
+    return _HEADER.pack(size, response_id, request.request_id, OP_MSG) + b"\0\0\0\0\0" + document
