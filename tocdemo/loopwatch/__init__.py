@@ -1,7 +1,7 @@
-"""A pytest plugin that records the event loops, tests, fixtures and async clients of a run, and explains cross-loop failures.
+"""A pytest plugin that records the event loops and async clients of a run and explains cross-loop failures.
 
-`pytest -p tocdemo.loopwatch` uses it on any project; in Python, give a `Watch()` to pytest as a plugin and read its
-`recording`. It knows asyncio, pytest and the drivers' names, and nothing of the course.
+`pytest -p tocdemo.loopwatch` uses it on any project; in Python, give a `Watch()` to pytest as a plugin and
+read its `recording`. It knows asyncio, pytest and the drivers' names, and nothing of the course.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What loopwatch must be told about each library: which class is a client, and where it keeps its loop.
 
-Everything else is seen without help. The libraries are never imported from here: a class is watched from the moment
-that somebody else imports its module.
+Everything else is seen without help. The libraries are never imported from here: a class is watched from the
+moment that somebody else imports its module.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 class Adapter:
     """One client class: `module` and `name` say where it is defined.
 
-    `loop` names the attributes in which an instance keeps its loop (setting one is the binding), `close` the methods
-    that close it, `check` a coroutine method that raises when it is called on another loop than its own.
+    `loop` names the attributes in which an instance keeps its loop (setting one is the binding), `close` the
+    methods that close it, `check` a coroutine method that raises when it is called on another loop than its
+    own.
     """
 
     module: str
@@ -25,7 +26,8 @@ class Adapter:
 
 
 ADAPTERS = (
-    # Motor 2.5 sets io_loop when the client is made; since 3.0 _io_loop is set at the first use (motor/core.py).
+    # Motor 2.5 sets io_loop when the client is made; since 3.0 _io_loop is set at the first use
+    # (motor/core.py).
     Adapter("motor.motor_asyncio", "AsyncIOMotorClient", loop=("_io_loop", "io_loop")),
     # pymongo/asynchronous/mongo_client.py, _get_topology, since 4.13.
     Adapter(

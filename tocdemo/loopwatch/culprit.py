@@ -1,4 +1,4 @@
-"""Finds, in the frames of a stack or a traceback, which object belongs to another loop and what the code calls it.
+"""Finds in the frames of a stack which object belongs to another loop, and what the code calls it.
 
 The ledger asks it at each cross-loop use, the explainer for errors that no hook saw.
 """
@@ -19,9 +19,10 @@ _NOTHING = object()
 
 @dataclass(frozen=True)
 class Culprit:
-    """What was used: its `name` in the code (or its type), its `kind` (type), the client behind it if one is known.
+    """What was used: its `name` in the code (or its type), its `kind` (type), and the client behind it.
 
-    `holder` is the module and the name, if the name is a module's; `loop` the number of the loop it belongs to.
+    `holder` is the module and the name, if the name is a module's; `loop` the number of the loop it belongs
+    to.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Culprit:
 
 
 def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
-    """Return what these steps (innermost first) used that belongs to `loop`, or to any loop but `running` if None."""
+    """Return what the steps (innermost first) used that belongs to `loop`; if None, to any but `running`."""
 
     def suspect(value: Any) -> ClientEntry | None:
         entry = ledger.client_entry(value)
@@ -63,7 +64,10 @@ def _fits(entry: ClientEntry, loop: int | None, running: int | None) -> bool:
 
 
 def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
-    """Return the objects that the step's line names: the value, how it is written, its module and name if global."""
+    """Return the objects that the step's line names.
+
+    The value, how it is written, its module and name if global.
+    """
     found = []
     chains = Source.of(step.file).chains(step.line, step.line)
     for chain in chains:
@@ -78,7 +82,10 @@ def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
 
 
 def _resolve(step: Step, chain: list[str]) -> tuple[Any, int, bool]:
-    """Follow a dotted name as far as it is stored: return the value, how many parts were used, whether it is global."""
+    """Follow a dotted name as far as it is stored.
+
+    Return the value, how many parts were used, whether it is global.
+    """
     local = step.frame.f_locals
     is_global = chain[0] not in local
     value = step.frame.f_globals.get(chain[0], _NOTHING) if is_global else local[chain[0]]

@@ -1,7 +1,7 @@
-"""Says, for a failing test, what belonged to which other loop, bound when, held under which name, and what to change.
+"""Says, for a failing test, what belonged to which other loop, under which name, and what to change.
 
-The plugin asks it once for each failed phase, while the traceback is alive. It reads the ledger, the frames of the
-traceback and the loaded modules, and it says what it does not know.
+The plugin asks it once for each failed phase, while the traceback is alive. It reads the ledger, the frames
+of the traceback and the loaded modules, and it says what it does not know.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ CROSS_LOOP = re.compile(
     r"|in different event loop|belongs to a different loop"
 )
 NESTED = re.compile(
-    r"(Runner\.run\(\)|asyncio\.run\(\)) cannot be called|another loop is running|This event loop is already running"
+    r"(Runner\.run\(\)|asyncio\.run\(\)) cannot be called|another loop is running"
+    r"|This event loop is already running"
 )
 NO_LOOP = re.compile(r"There is no current event loop|no running event loop")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The failed phase of a test: its error, and what pytest knows of the test (`funcargs`, fixture definitions)."""
+    """The failed phase of a test.
+
+    Its error, and what pytest knows of the test (`funcargs`, fixture definitions).
+    """
 
     nodeid: str
     phase: str
@@ -43,7 +47,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Cause:
-    """What went wrong, as far as found: the thing, its loop, the running loop, the use, and errors that were kept."""
+    """What went wrong, as far as found.
+
+    The thing, its loop, the running loop, the use, and errors that were kept.
+    """
 
     thing: Culprit
     loop: int | None
@@ -85,10 +92,13 @@ class Explainer:
         return None
 
     def snapshot(self) -> list[Name]:
-        """Return the names that lead to clients: those of the first cross-loop failure, otherwise those of now."""
+        """Return the names that lead to clients.
+
+        Those of the first cross-loop failure, otherwise those of now.
+        """
         return self.names if self.names is not None else names(self._ledger)
 
-    # -- what went wrong ---------------------------------------------------------------------------------------
+    # -- what went wrong -----------------------------------------------------------------------------------
 
     def _cause(self, failure: Failure, chain: list[BaseException]) -> Cause | None:
         uses = self._ledger.uses
@@ -121,7 +131,10 @@ class Explainer:
         mine: list[UseEntry],
         swallowed: tuple[UseEntry, ...],
     ) -> Cause | None:
-        """Errors that never reached the test as such: kept in a list by gather, or swallowed by an `except`."""
+        """Errors that never reached the test as such.
+
+        Kept in a list by gather, or swallowed by an `except`.
+        """
         for step in _all_steps(self._ledger, chain):
             if self._ledger.sites.kind(step.file) != "project":
                 continue
@@ -155,7 +168,7 @@ class Explainer:
                 return loop
         return None
 
-    # -- the text ----------------------------------------------------------------------------------------------
+    # -- the text ------------------------------------------------------------------------------------------
 
     def _once(self, key: tuple, failure: Failure, head: str, full: Any) -> str:
         before = self._explained.get(key)
@@ -259,7 +272,7 @@ class Explainer:
             at = lost[0].place
             yield _line("swallowed", f"{lost[0].error!r} at {at.file}:{at.line}; by what is not known")
 
-    # -- what to change ----------------------------------------------------------------------------------------
+    # -- what to change ------------------------------------------------------------------------------------
 
     def _change(
         self, cause: Cause, client: ClientEntry | None, held: list[Name], fixture: tuple[str, str] | None
@@ -282,13 +295,13 @@ class Explainer:
         if client is not None and client.at_creation and not client.ran_at_creation and client.made.fixture:
             made = client.made
             yield (
-                f"make {made.fixture} an async fixture (`@pytest_asyncio.fixture`, `async def`, {made.file}:{made.line}):"
-                f" {client.short} binds when it is made, and no loop runs in a sync fixture"
+                f"make {made.fixture} an async fixture ({made.file}:{made.line}; `@pytest_asyncio.fixture`,"
+                f" `async def`): {client.short} binds when it is made, and no loop runs in a sync fixture"
             )
         elif fixture:
             yield (
-                f'let fixture and tests share a loop: give `{fixture[0]}` the scope "function", or give the tests'
-                f' `@pytest.mark.asyncio(loop_scope="{fixture[1]}")`'
+                f'let fixture and tests share a loop: give `{fixture[0]}` the scope "function", or give the'
+                f' tests `@pytest.mark.asyncio(loop_scope="{fixture[1]}")`'
             )
             yield f'and the fixture `loop_scope="{fixture[1]}"`, where it is made with pytest-asyncio'
         elif held and not all(entry.origin is None for entry in held):
@@ -296,9 +309,9 @@ class Explainer:
         else:
             thing = cause.thing.name if cause.thing.name != "something" else "the object"
             made = f" (it was made {_where(client.made)})" if client and client.made else ""
-            yield f"make {thing} on the loop that uses it: in the test, or in an async fixture with the test's loop scope{made}"
+            yield f"make {thing} on the loop that uses it: in the test, or in an async fixture{made}"
 
-    # -- errors without an object ------------------------------------------------------------------------------
+    # -- errors without an object --------------------------------------------------------------------------
 
     def _plain(self, failure: Failure, kind: str, steps: list[Step], text: Any) -> str:
         mine = [s for s in steps if self._ledger.sites.kind(s.file) == "project"]
@@ -315,7 +328,7 @@ class Explainer:
         if project is None:
             ran = f"loop #{running.number} runs in this thread already" if running else "a loop runs already"
             return [
-                f"pytest was started in a thread where a loop runs, so the test's own loop cannot run ({ran})",
+                f"pytest was started in a thread where a loop runs, so the test's loop cannot run ({ran})",
                 _line(
                     "change",
                     "run pytest in a thread of its own; in a notebook: ipytest.config(run_in_thread=True)",
@@ -343,12 +356,12 @@ class Explainer:
                 f"{project.function} is a sync fixture, in which no loop runs; {self._at(project)} needs one",
                 _line(
                     "change",
-                    f"make it async: `@pytest_asyncio.fixture` and `async def {project.function}`"
-                    f" ({self._ledger.sites.shown(project.file)}:{node.lineno}); it then runs on the test's loop",
+                    f"make it async: `@pytest_asyncio.fixture` and `async def {project.function}` "
+                    f"({self._ledger.sites.shown(project.file)}:{node.lineno}); it then runs on a loop",
                 ),
             ]
         what = "at import" if project.function == "<module>" else f"in {project.function}"
-        change = "do it inside a coroutine: in an `async def` test, or in an async fixture (`@pytest_asyncio.fixture`)"
+        change = "do it in a coroutine: an `async def` test, or an async fixture (`@pytest_asyncio.fixture`)"
         return [f"{self._at(project)} needs a loop, {what}, where none runs", _line("change", change)]
 
 
@@ -490,7 +503,7 @@ def _made_once(held: list[Name], client: ClientEntry) -> Iterator[str]:
 
 
 def _holding_fixture(ledger: Ledger, item: Any, client: ClientEntry | None) -> tuple[str, str] | None:
-    """Return the name and the scope of the widest fixture of this test that keeps the client alive, or None."""
+    """Return the name and scope of a fixture, wider than a function, that keeps the client; or None."""
     if client is None:
         return None
     definitions = getattr(getattr(item, "_request", None), "_fixture_defs", None) or {}

@@ -1,7 +1,7 @@
 """Finds the client behind an object: a collection leads to its database, and that to its client.
 
-It looks only at what instances store (`__dict__`, slots, short lists and dictionaries), never at properties, so that
-nothing of the project or of a driver runs while loopwatch looks.
+It looks only at what instances store (`__dict__`, slots, short lists and dictionaries), never at properties,
+so that nothing of the project or of a driver runs while loopwatch looks.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def stored(item: Any) -> dict[str, Any]:
 
 
 def attribute(value: Any, name: str) -> Any:
-    """Return what `value.name` is stored as in a module, class or instance; raise KeyError if it is not stored."""
+    """Return what `value.name` is stored as in a module, class or instance.
+
+    Raise KeyError if it is not stored.
+    """
     if isinstance(value, types.ModuleType | type):
         return vars(value)[name]
     found = stored(value)

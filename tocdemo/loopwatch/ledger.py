@@ -1,7 +1,7 @@
-"""The live record of a run: it watches loops, clients and locks from `start` to `stop` and numbers what it sees.
+"""The live record of a run: from `start` to `stop` it numbers the loops, clients and locks that it sees.
 
-The plugin tells it which test and fixture is on; the explainer reads it. It keeps objects by weak reference only, and
-while it is stopped nothing of it is left in asyncio or in a driver.
+The plugin tells it which test and fixture is on; the explainer reads it. It keeps objects by weak reference
+only, and while it is stopped nothing of it is left in asyncio or in a driver.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import weakref
 from asyncio.base_events import BaseEventLoop
 from asyncio.mixins import _LoopBoundMixin
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any
@@ -50,7 +51,10 @@ class LoopEntry:
 
 @dataclass
 class ClientEntry:
-    """A client while it is watched; `keeps_loop` says whether its library stores its loop where we can see it."""
+    """A client while it is watched.
+
+    `keeps_loop` says whether its library stores its loop where we can see it.
+    """
 
     number: int
     ref: Callable[[], Any]
@@ -73,7 +77,10 @@ class ClientEntry:
 
 @dataclass
 class UseEntry:
-    """A cross-loop use while the run goes on; `steps` are the (file, line, function) of the project's frames."""
+    """A cross-loop use while the run goes on.
+
+    `steps` are the (file, line, function) of the project's frames.
+    """
 
     number: int
     test: str | None
@@ -121,7 +128,7 @@ class Ledger:
         self._making: list[int] = []
         self._busy = False
 
-    # -- now ---------------------------------------------------------------------------------------------------
+    # -- now -----------------------------------------------------------------------------------------------
 
     def now(self) -> float:
         """Return the seconds since the record began."""
@@ -136,7 +143,10 @@ class Ledger:
         return self.place_at(*site)
 
     def place_made(self, frame: FrameType) -> Place:
-        """Return where an object is made: the fixture's line or the module's that asked for it, past any helper."""
+        """Return where an object is made.
+
+        The fixture's line or the module's that asked for it, past any helper.
+        """
         fixture = self.fixtures[-1] if self.fixtures else None
         steps = [s for s in self.sites.steps(frame) if self.sites.kind(s.file) == "project"]
         for step in steps:
@@ -149,7 +159,7 @@ class Ledger:
         fixture = self.fixtures[-1] if self.fixtures else None
         return Place(self.now(), self.phase, self.test, fixture, self.sites.shown(file), line, function)
 
-    # -- start and stop ----------------------------------------------------------------------------------------
+    # -- start and stop ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to watch. What is replaced from here on, `stop` puts back."""
@@ -178,7 +188,7 @@ class Ledger:
                     if getattr(vars(loop).get(name), "loopwatch", None) is self:
                         delattr(loop, name)
 
-    # -- loops -------------------------------------------------------------------------------------------------
+    # -- loops ---------------------------------------------------------------------------------------------
 
     def _watch_uvloop(self, module: ModuleType) -> None:
         if hasattr(module, "Loop"):
@@ -258,7 +268,8 @@ class Ledger:
     def _guarded(self, entry: LoopEntry, method: Callable) -> Callable:
         """Return what stands in for a method of a closed loop: it notes the use when the method raises.
 
-        asyncio asks `_check_closed` in every method that needs an open loop; uvloop has no such method in Python.
+        asyncio asks `_check_closed` in every method that needs an open loop; uvloop has no such method in
+        Python.
         """
 
         def guarded(*args, **kwargs):
@@ -272,7 +283,7 @@ class Ledger:
         guarded.loopwatch = self
         return guarded
 
-    # -- clients -----------------------------------------------------------------------------------------------
+    # -- clients -------------------------------------------------------------------------------------------
 
     def _watch_clients(self, adapter: Adapter, module: ModuleType) -> None:
         cls = getattr(module, adapter.name, None)
@@ -367,7 +378,7 @@ class Ledger:
         entry.bound = self.place(frame)
         entry.at_creation = id(client) in self._making
 
-    # -- asyncio's locks, events and queues --------------------------------------------------------------------
+    # -- asyncio's locks, events and queues ----------------------------------------------------------------
 
     def _watch_primitives(self) -> None:
         get_loop = _LoopBoundMixin._get_loop
@@ -401,10 +412,13 @@ class Ledger:
             entry.bound = bound
         self.used(entry.loop, error, frame)
 
-    # -- uses --------------------------------------------------------------------------------------------------
+    # -- uses ----------------------------------------------------------------------------------------------
 
     def used(self, loop: int, error: RuntimeError, frame: FrameType) -> None:
-        """Note that something of loop `loop` was used where it must not be; `error` is what the code will get."""
+        """Note that something of loop `loop` was used where it must not be.
+
+        `error` is what the code will get.
+        """
         if self._busy:  # looking at the frames must not lead here again
             return
         self._busy = True
@@ -422,10 +436,8 @@ class Ledger:
             self.uses.append(entry)
         else:
             entry.count += 1
-        try:
+        with suppress(AttributeError):  # a class with slots; its error is then found by its frames alone
             setattr(error, MARK, entry.number)
-        except AttributeError:
-            pass  # an exception class with slots: it is then found by its frames alone
 
     def _new_use(self, loop: int, error: RuntimeError, frame: FrameType) -> UseEntry:
         steps = self.sites.steps(frame)

@@ -18,9 +18,10 @@ from .sources import Origin, Source
 
 @dataclass(frozen=True)
 class Name:
-    """A module-level name that leads to `client`. `root` is the module that made the object under `root_name`.
+    """A module-level name that leads to `client`. `root` is the module that made it as `root_name`.
 
-    `now` is the client behind the root's name at this moment. `stale` says that the root's name means another object.
+    `now` is the client behind the root's name at this moment. `stale` says that the root's name means another
+    object.
     """
 
     module: str
@@ -54,7 +55,7 @@ class Name:
 
 
 def names(ledger: Ledger) -> list[Name]:
-    """Return every name in the project's loaded modules that leads to a client, in the order of the modules."""
+    """Return every name in the project's loaded modules that leads to a client, module by module."""
     found = []
     seen = set()
     for module_name, module in ledger.sites.project_modules():
@@ -73,7 +74,7 @@ def names(ledger: Ledger) -> list[Name]:
 
 
 def _is_owner(ledger: Ledger, value: Any) -> bool:
-    """Whether the value is an object of the project that keeps a client, rather than a part of the client's library."""
+    """Whether the value is an object of the project that keeps a client, not a part of its library."""
     if isinstance(value, dict | list | tuple | set):
         return True
     module = sys.modules.get(type(value).__module__)

@@ -1,4 +1,4 @@
-"""Attributes that are replaced for the length of a run and put back afterwards, and code that runs after an import.
+"""Attributes that are replaced for the length of a run and put back, and code that runs after an import.
 
 The ledger uses both; this module knows neither pytest nor asyncio.
 """
@@ -39,7 +39,10 @@ class Patches:
 
 
 class AfterImport(MetaPathFinder):
-    """Runs `actions[name](module)` as soon as module `name` has been imported; at once if it is there already."""
+    """Runs `actions[name](module)` as soon as module `name` has been imported.
+
+    At once if it is there already.
+    """
 
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._actions = actions

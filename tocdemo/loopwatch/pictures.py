@@ -1,7 +1,7 @@
 """Draws a `Recording` for a notebook: the timeline of its loops, and who holds what.
 
-Inline SVG without JavaScript that follows JupyterLab's theme; each picture brings a table with the same content. It
-reads recordings only, so it draws a run of another process or of last week as well.
+Inline SVG without JavaScript that follows JupyterLab's theme; each picture brings a table with the same
+content. It reads recordings only, so it draws a run of another process or of last week as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from .svg import (
     FAINT,
     GOOD,
     INK,
-    NEUTRAL,
     PANEL,
     PAPER,
     RULE,
@@ -34,19 +33,19 @@ from .svg import (
 FOLD_FROM = 5
 MOST_TESTS = 100
 LANE = 26
-LABEL = 150
+LABEL = 250
 SIGNS = {"passed": ("✓", GOOD), "failed": ("✗", BAD), "error": ("!", BAD), "skipped": ("–", FAINT)}
 PHASES = {"collection": 0.5, "setup": 0.12, "call": 0.5, "teardown": 0.9, "end": 0.5}
 
 
 def timeline(recording: Recording, fold: bool = True) -> Picture:
-    """Draw the loops of a run as lanes, the tests as bars on them, and failing uses as arrows to the loop they met.
+    """Draw the loops of a run as lanes, the tests as bars on them, and failing uses as arrows.
 
     Args:
         recording: the record of a run.
         fold: draw loops that follow each other and look alike (the second and later ones) on one lane.
 
-    Time goes from left to right in equal steps, one test a step; before the first comes the import of the files.
+    Time goes from left to right in equal steps, one test a step; the first step is the import of the files.
     """
     return _Timeline(recording, fold).picture()
 
@@ -78,7 +77,7 @@ class _Timeline:
         self.tests = _window(recording)
         self.column_of = {test.nodeid: position + 1 for position, test in enumerate(self.tests)}
         count = len(self.tests)
-        self.step = max(9.0, min(26.0, 720 / max(count, 1)))
+        self.step = max(9.0, min(48.0, 720 / max(count, 1)))
         self.bound: dict[int, list[Client]] = {}
         for client in recording.clients:
             self.bound.setdefault(client.loop or 0, []).append(client)
@@ -91,7 +90,7 @@ class _Timeline:
         loops = [loop for loop in recording.loops if loop.number in shown | ran or self._has_client(loop)]
         self.lanes = list(self._lanes(loops, fold))
         self.lane_of = {loop.number: lane for lane in self.lanes for loop in lane.loops}
-        self.width = LABEL + self.step * (count + 2) + 12
+        self.width = max(660.0, LABEL + self.step * (count + 2) + 12)
 
     def _has_client(self, loop: Loop) -> bool:
         return any(
@@ -121,7 +120,7 @@ class _Timeline:
         alone = len(outcomes) == 1 or loop.number
         return outcomes, met, len(self.bound.get(loop.number, ())), loop.closed is None, alone
 
-    # -- the drawing -------------------------------------------------------------------------------------------
+    # -- the drawing ---------------------------------------------------------------------------------------
 
     def picture(self) -> Picture:
         unbound = [client for client in self.bound.get(0, ()) if client.made is not None]
@@ -171,6 +170,12 @@ class _Timeline:
         left, right = LABEL, LABEL + self.step * (len(self.tests) + 2)
         yield line(4, lane.y + LANE / 2, right, lane.y + LANE / 2, stroke_width=0.5)
         yield text(8, lane.y + 4, lane.name, "; ".join(_loop_words(loop) for loop in lane.loops[:3]))
+        mine = [test for test in self.tests if any(test.loop == loop.number for loop in lane.loops)]
+        if mine:
+            words = _short(mine[0].nodeid) if len(mine) == 1 else f"{len(mine)} tests"
+            title = "; ".join(_short(test.nodeid) for test in mine)
+            x = 66 if len(lane.loops) == 1 else 106
+            yield text(x, lane.y + 4, clipped(words, 28), title, fill=FAINT, font_size=11)
         if len(lane.loops) > 1:
             yield text(
                 LABEL - 8,
@@ -227,7 +232,8 @@ class _Timeline:
         drawn = set()
         yield mark(
             "defs",
-            body='<marker id="lw-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
+            body='<marker id="lw-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6"'
+            ' orient="auto">'
             f'<path d="M0,0 L8,4 L0,8 Z" fill="{BAD}"/></marker>',
         )
         for running, uses in self.uses.items():
@@ -242,10 +248,11 @@ class _Timeline:
                 if there.y > here.y:
                     y1, y2 = here.y + 9, there.y - 4
                 words = (
-                    f"{_short(use.test or '')} on loop #{use.running} used {use.name}, which belongs to loop #{use.loop}"
-                    f" ({_place_words(use.place)}): {use.error}"
+                    f"{_short(use.test or '')} on loop #{use.running} used {use.name}, which belongs to"
+                    f" loop #{use.loop} ({_place_words(use.place)}): {use.error}"
                 )
-                path = f"M{x1:.1f},{y1:.1f} C{x1:.1f},{(y1 + y2) / 2:.1f} {(x1 + x2) / 2:.1f},{y2:.1f} {x2 + 5:.1f},{y2:.1f}"
+                bend = f"C{x1:.1f},{(y1 + y2) / 2:.1f} {(x1 + x2) / 2:.1f},{y2:.1f} {x2 + 5:.1f},{y2:.1f}"
+                path = f"M{x1:.1f},{y1:.1f} {bend}"
                 style = {
                     "stroke": BAD,
                     "stroke_width": 1,
@@ -406,7 +413,12 @@ class _Holding:
                 x + 24, y + 19, clipped(f"{client.number}: {_short_kind(client)}", 30), _client_words(client)
             )
             yield text(
-                x + 8, y + 37, clipped(_made_words(client), 36), _made_words(client), fill=FAINT, font_size=11
+                x + 8,
+                y + 37,
+                clipped(_made_briefly(client), 36),
+                _made_words(client),
+                fill=FAINT,
+                font_size=11,
             )
         x, width = self.RIGHT
         for number, y in loop_y.items():
@@ -417,12 +429,15 @@ class _Holding:
     def _row(self, holder: Holder, x: float, width: float, y: float) -> Iterator[str]:
         words = _holder_words(holder)
         color = BAD if holder.stale else INK
+        if holder.stale:
+            place = {"x": x + 6, "y": round(y, 1) + 0.5, "width": width - 12, "height": self.ROW - 1, "rx": 3}
+            yield mark("rect", words, **place, fill=PAPER, stroke=BAD, stroke_dasharray="3 2")
         yield text(x + 20, y + 14, clipped(holder.name, 22), words, fill=color, font_family="monospace")
         note = "made here" if holder.origin == "assigned" else f"copied, line {holder.line}"
         if holder.origin == "unknown":
             note = "origin not known"
         note = "✗ stale: " + note if holder.stale else note
-        yield text(x + width - 8, y + 14, note, words, text_anchor="end", fill=color, font_size=11)
+        yield text(x + width - 12, y + 14, note, words, text_anchor="end", fill=color, font_size=11)
 
     def _loop_box(self, number: int | None, x: float, y: float, width: float) -> Iterator[str]:
         if number is None:
@@ -486,7 +501,7 @@ def _where(place: Place) -> str:
     if place.test is None:
         return ("at import" if place.phase == "collection" else "at the end of the run") + line_
     if place.fixture and not place.fixture.startswith("_"):
-        return f"in fixture {place.fixture} of {_short(place.test)}{line_}"
+        return f"in {place.fixture} for {_short(place.test)}{line_}"
     return f"in the {place.phase} of {_short(place.test)}{line_}"
 
 
@@ -498,6 +513,13 @@ def _loop_words(loop: Loop) -> str:
 
 def _made_words(client: Client) -> str:
     return f"made {_where(client.made)}" if client.made else "made where is not known"
+
+
+def _made_briefly(client: Client) -> str:
+    made = client.made
+    if made is None or made.fixture is None or made.file is None:
+        return _made_words(client)
+    return f"made in {made.fixture}, {made.file.rpartition('/')[2]}:{made.line}"
 
 
 def _client_words(client: Client) -> str:

@@ -1,6 +1,7 @@
-"""The pytest side of loopwatch: a `Watch` tells the ledger where the run is, and puts explanations into reports.
+"""The pytest side of loopwatch: a `Watch` tells the ledger where the run is and explains in the reports.
 
-It is given to pytest as a plugin object, or made by `pytest -p tocdemo.loopwatch`. It knows pytest's public hooks only.
+It is given to pytest as a plugin object, or made by `pytest -p tocdemo.loopwatch`. It knows pytest's public
+hooks only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Watch:
     """A pytest plugin that records the event loops of one run.
 
     Args:
-        json: a file to which the record is written at the end; with pytest-xdist each worker writes its own, with the
+        json: a file to which the record is written at the end; with pytest-xdist each worker writes its own,
+        with the
             worker's name before the suffix ("run.json" becomes "run.gw0.json").
 
     After the run `recording` is a `Recording`; before and during it, it is None. A Watch is for one run.
@@ -45,7 +47,7 @@ class Watch:
         self._open_fixtures: dict[int, int] = {}
         self._worker: str | None = None
 
-    # -- begin and end -----------------------------------------------------------------------------------------
+    # -- begin and end -------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
@@ -58,7 +60,7 @@ class Watch:
         self._start(config)
         if self._json is not None and not Path(self._json).absolute().parent.is_dir():
             raise pytest.UsageError(
-                f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent} to write the record into"
+                f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent}; create it first"
             )
 
     def _start(self, config: pytest.Config) -> None:
@@ -108,7 +110,7 @@ class Watch:
             explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
         )
 
-    # -- where the run is --------------------------------------------------------------------------------------
+    # -- where the run is ----------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -153,7 +155,7 @@ class Watch:
                 done.name, done.scope, done.test, done.begin, done.ready, self._ledger.now()
             )
 
-    # -- reports -----------------------------------------------------------------------------------------------
+    # -- reports -------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
@@ -174,7 +176,7 @@ class Watch:
         try:
             text = self._explainer.explain(Failure(item.nodeid, report.when, call.excinfo.value, item))
         except Exception as error:  # a fault of ours must not hide the test's own failure
-            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error}); please report it"
+            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
         if text:
             report.sections.append(("loopwatch", text))
             test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text

@@ -1,7 +1,7 @@
-"""The record of one pytest run as plain values: loops, tests, fixtures, clients, uses and the names that held them.
+"""The record of one pytest run as plain values: loops, tests, fixtures, clients and the names that held them.
 
-The plugin builds a `Recording`; pictures, notebooks and other tools read it, also from its JSON form. Nothing here
-refers to a live object, and nothing here knows pytest, asyncio or a driver.
+The plugin builds a `Recording`; pictures, notebooks and other tools read it, also from its JSON form. Nothing
+here refers to a live object, and nothing here knows pytest, asyncio or a driver.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ SCHEMA = 1
 class Place:
     """When and where something happened.
 
-    `at` is in seconds since the record began. `test` is a pytest node id, `phase` one of "collection", "setup", "call",
-    "teardown" and "end". `file` is relative to pytest's root where it lies below it. Whatever was not seen is None.
+    `at` is in seconds since the record began. `test` is a pytest node id, `phase` one of "collection",
+    "setup", "call", "teardown" and "end". `file` is relative to pytest's root where it lies below it.
+    Whatever was not seen is None.
     """
 
     at: float
@@ -34,7 +35,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Loop:
-    """An event loop. `made` is None for a loop that was there before the record began, `closed` for one left open."""
+    """An event loop.
+
+    `made` is None for a loop that was there before the record began, `closed` for one left open.
+    """
 
     number: int
     kind: str
@@ -53,7 +57,10 @@ class Ran:
 
 @dataclass(frozen=True)
 class Test:
-    """One test: its outcome ("passed", "failed", "error", "skipped") and the times of its phases in seconds."""
+    """One test.
+
+    Its outcome ("passed", "failed", "error", "skipped") and the times of its phases in seconds.
+    """
 
     nodeid: str
     number: int
@@ -67,7 +74,10 @@ class Test:
 
 @dataclass(frozen=True)
 class Fixture:
-    """One set-up of a fixture for the test that asked first; `end` is None if it was not torn down in the record."""
+    """One set-up of a fixture for the test that asked first.
+
+    `end` is None if it was not torn down in the record.
+    """
 
     name: str
     scope: str
@@ -79,7 +89,10 @@ class Fixture:
 
 @dataclass(frozen=True)
 class Client:
-    """An async client (or a lock that failed). `loop` and `bound` are None while it is bound to none, as far as seen."""
+    """An async client (or a lock that failed).
+
+    `loop` and `bound` are None while it is bound to none, as far as seen.
+    """
 
     number: int
     kind: str
@@ -93,8 +106,9 @@ class Client:
 class Use:
     """A use, in `test`, of something that belongs to loop `loop` while loop `running` ran.
 
-    `name` is what the code calls it, `kind` its type, `swallowed` the place whose `except` kept the error from the test,
-    `count` how often it happened in this test. `background` marks uses by a finalizer or by another thread.
+    `name` is what the code calls it, `kind` its type, `swallowed` the place whose `except` kept the error
+    from the test, `count` how often it happened in this test. `background` marks uses by a finalizer or by
+    another thread.
     """
 
     test: str | None
@@ -112,10 +126,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Holder:
-    """A name in a module that led to a client: `module`.`name` is a `kind`, behind which stands client `client`.
+    """A name in a module that led to a client: `module`.`name`, of type `kind`, and behind it the client.
 
-    `origin` is "assigned", "imported" or "unknown"; for an imported name `source` is the module it was copied from and
-    `source_name` its name there. `stale` says that the name there had come to mean another object.
+    `origin` is "assigned", "imported" or "unknown"; an imported name was copied from module `source`, which
+    has it as `source_name`. `stale` says that the name there had come to mean another object.
     """
 
     module: str
@@ -135,8 +149,9 @@ class Holder:
 class Recording:
     """Everything that the plugin saw in one run.
 
-    `explanations` maps the node id of each explained test to its text. `holders` is what the loaded modules held at the
-    first cross-loop failure, or at the end of a run without one (`holders_at` says which: a node id, or None).
+    `explanations` maps the node id of each explained test to its text. `holders` is what the loaded modules
+    held at the first cross-loop failure, or at the end of a run without one (`holders_at` says which: a node
+    id, or None).
     """
 
     python: str
@@ -161,7 +176,10 @@ class Recording:
         return _numbered(self.clients, number)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return the record as JSON: field for field, with `"loopwatch": 1`, the number of this form, in front."""
+        """Return the record as JSON: field for field, with `"loopwatch".
+
+        1`, the number of this form, in front.
+        """
         return json.dumps({"loopwatch": SCHEMA, **asdict(self)}, indent=indent)
 
     @classmethod

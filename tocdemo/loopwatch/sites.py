@@ -1,6 +1,6 @@
 """Tells the project's own code from libraries, and walks stacks and tracebacks down to it.
 
-The ledger uses it for every place that it notes, so it is quick: one dictionary look-up a frame. It knows no loop.
+The ledger uses it for every place that it notes, so it is quick: one look-up a frame. It knows no loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ DEEPEST = 80
 
 @dataclass(frozen=True)
 class Step:
-    """One level of a stack: the frame and where it stands. Not to be kept: it holds everything that the frame holds."""
+    """One level of a stack: the frame and where it stands. Not to be kept.
+
+    It holds everything that the frame holds.
+    """
 
     frame: FrameType
     line: int
@@ -110,6 +113,6 @@ class Sites:
 def _library_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += site.getsitepackages() + [site.getusersitepackages()]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
     both = {p for folder in folders for p in (folder, os.path.realpath(folder))}
     return tuple(sorted(folder + os.sep for folder in both))

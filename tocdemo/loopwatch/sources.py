@@ -1,4 +1,4 @@
-"""What the source of a file says: where a module's names come from, which `except` covers a line, what a line uses.
+"""What a file's source says: where its names come from, which `except` covers a line, what a line uses.
 
 The explanations and the static checker use it. It reads text and abstract syntax trees only; it runs nothing.
 """
@@ -16,9 +16,10 @@ CATCHES_ALL = {"Exception", "BaseException", "RuntimeError"}
 
 @dataclass(frozen=True)
 class Origin:
-    """How a module got a name: "assigned" there, or "imported" from `source`, where it is called `source_name`.
+    """How a module got a name: "assigned" there, or "imported" from `source`, which calls it `source_name`.
 
-    `source` is an absolute module name where it can be known; `written` is how the import statement writes it.
+    `source` is an absolute module name where it can be known; `written` is how the import statement writes
+    it.
     """
 
     origin: str
@@ -47,7 +48,10 @@ class Source:
         return self.origins(package).get(name)
 
     def origins(self, package: str | None) -> dict[str, Origin]:
-        """Return every module-level name that an import or an assignment binds; `package` resolves relative imports."""
+        """Return every module-level name that an import or an assignment binds.
+
+        `package` resolves relative imports.
+        """
         found: dict[str, Origin] = {}
         for node in _module_level(self.tree):
             if isinstance(node, ast.ImportFrom):
@@ -62,7 +66,7 @@ class Source:
         return found
 
     def handler(self, line: int) -> int | None:
-        """Return the line of the innermost `except` (or `suppress`) that would keep a RuntimeError raised in `line`."""
+        """Return the line of the innermost `except` or `suppress` that keeps an error of this line."""
         best = None
         for start, end, kept_at in self._guards:
             if start <= line <= end and (best is None or start > best[0]):
@@ -74,7 +78,10 @@ class Source:
         return list(_guards(self.tree))
 
     def chains(self, first: int, last: int) -> list[list[str]]:
-        """Return the dotted names in these lines, longest first: `base.books.find()` gives ["base", "books", "find"]."""
+        """Return the dotted names in these lines, longest first.
+
+        `base.books.find()` gives ["base", "books", "find"].
+        """
         return [chain for start, end, chain in self._chains if start <= last and end >= first]
 
     @cached_property
@@ -176,6 +183,6 @@ def _catches(handler: ast.ExceptHandler) -> bool:
 
 
 def _reraises(handler: ast.ExceptHandler) -> bool:
-    """Whether the handler's last statement is a bare `raise` (raising something else is still named as the place)."""
+    """Whether the handler ends in a bare `raise`; one that raises something else is still the place."""
     last = handler.body[-1]
     return isinstance(last, ast.Raise) and last.exc is None

@@ -22,7 +22,10 @@ FONT = "var(--jp-ui-font-family, system-ui, sans-serif)"
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure for a notebook: `html` holds the drawing and its table, `text` the same content in plain text."""
+    """A figure for a notebook.
+
+    `html` holds the drawing and its table, `text` the same content in plain text.
+    """
 
     html: str
     text: str
@@ -77,7 +80,7 @@ def clipped(words: str, most: int) -> str:
 
 
 def figure(width: float, height: float, label: str, marks: Iterable[str], table: str, summary: str) -> str:
-    """Return the drawing, scaled down to the place that there is but not up, and the table folded below it."""
+    """Return the drawing, which shrinks to the place that there is, and the table folded below it."""
     drawing = mark(
         "svg",
         label,
@@ -86,19 +89,20 @@ def figure(width: float, height: float, label: str, marks: Iterable[str], table:
         viewBox=f"0 0 {round(width)} {round(height)}",
         role="img",
         aria_label=label,
-        style=f"width:100%;max-width:{round(width)}px;min-width:{min(round(width), 600)}px;height:auto;display:block",
+        style=f"width:100%;max-width:{round(width)}px;min-width:{min(round(width), 640)}px;height:auto",
         font_family=FONT,
         font_size=12,
     )
     return (
         f'<div style="color:{INK};max-width:100%"><div style="overflow-x:auto">{drawing}</div>'
-        f'<details style="margin-top:4px"><summary style="cursor:pointer">{escape(summary)}</summary>{table}</details></div>'
+        f'<details style="margin-top:4px"><summary style="cursor:pointer">{escape(summary)}</summary>'
+        f"{table}</details></div>"
     )
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an HTML table with left-aligned text."""
-    cell = "text-align:left;vertical-align:top;padding:2px 8px;border-bottom:1px solid " + RULE
+    cell = f"text-align:left;vertical-align:top;padding:2px 8px;color:{INK};border-bottom:1px solid {RULE}"
     top = "".join(f'<th style="{cell}">{escape(word)}</th>' for word in head)
     body = "".join(
         "<tr>" + "".join(f'<td style="{cell}">{escape(word)}</td>' for word in row) + "</tr>" for row in rows
