@@ -40,11 +40,17 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
         return entry if entry is not None and _fits(entry, loop, running) else None
 
     project = [step for step in steps if ledger.sites.kind(step.file) == "project"]
+    named: Culprit | None = None
     for step in project:
         for value, name, holder in _used_names(step):
             hit = behind(value, suspect)
-            if hit is not None:
-                return Culprit(name, type(value).__name__, hit[0], holder, hit[0].loop or loop)
+            if hit is None or (named is not None and (holder is None or hit[0] is not named.client)):
+                continue
+            named = Culprit(name, type(value).__name__, hit[0], holder, hit[0].loop or loop)
+            if holder is not None:  # a module's name says more than the parameter that it was given to
+                return named
+    if named is not None:
+        return named
     entry = _client_in_frames(steps, suspect)
     callee = _called(steps, project[0]) if project else None
     if entry is not None and (callee is None or entry.keeps_loop):

@@ -18,7 +18,7 @@ from .ledger import MARK, ClientEntry, Ledger, LoopEntry, UseEntry
 from .names import Name, names, stale_by_module
 from .recording import Place
 from .sites import Step
-from .sources import Source, dotted
+from .sources import Source, is_fixture, module_import
 
 MOST = 3
 CROSS_LOOP = re.compile(
@@ -365,15 +365,6 @@ class Explainer:
         return [f"{self._at(project)} needs a loop, {what}, where none runs", _line("change", change)]
 
 
-def is_fixture(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a decorator of the function is called `fixture` (pytest's or pytest_asyncio's)."""
-    for decorator in node.decorator_list:
-        target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if (dotted(target) or [""])[-1] == "fixture":
-            return True
-    return False
-
-
 def _sync_fixture(step: Step) -> ast.FunctionDef | None:
     node = Source.of(step.file).function_at(step.line, step.function)
     return node if isinstance(node, ast.FunctionDef) and is_fixture(node) else None
@@ -469,20 +460,8 @@ def _now_text(entry: Name) -> str:
     return f"{tail} is another object now{made}, {bound}"
 
 
-def import_of(first: Name) -> tuple[str, str]:
-    """Return the statement that imports the module itself, and the name under which it is then known."""
-    written = first.origin.written or ""
-    if first.root != first.origin.source or not written.strip("."):
-        written = first.root
-    parent, _, last = written.rpartition(".")
-    if not parent and not written.startswith("."):
-        return f"import {written}", written
-    dots = written[: len(written) - len(written.lstrip("."))]
-    return f"from {parent if parent.strip('.') else dots} import {last}", last
-
-
 def _unstale(first: Name, entries: list[Name]) -> str:
-    statement, module = import_of(first)
+    statement, module = module_import(first.origin, first.root)
     uses = ", ".join(f"{module}.{entry.root_name}" for entry in entries)
     lines = sorted({entry.origin.line for entry in entries})
     return f"{first.file}:{lines[0]}: write `{statement}` there, and {uses} wherever the bare name is used"

@@ -92,6 +92,11 @@ class Source:
                 found.append((node.lineno, node.end_lineno or node.lineno, chain))
         return sorted(found, key=lambda entry: -len(entry[2]))
 
+    @property
+    def statements(self) -> Iterator[ast.stmt]:
+        """The statements that run at import, in the order of the lines."""
+        return _module_level(self.tree)
+
     @cached_property
     def functions(self) -> dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]]:
         """Every function of the file by its name, in the order of the lines."""
@@ -186,3 +191,27 @@ def _reraises(handler: ast.ExceptHandler) -> bool:
     """Whether the handler ends in a bare `raise`; one that raises something else is still the place."""
     last = handler.body[-1]
     return isinstance(last, ast.Raise) and last.exc is None
+
+
+def is_fixture(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a decorator of the function is called `fixture` (pytest's or pytest_asyncio's)."""
+    for decorator in node.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if (dotted(target) or [""])[-1] == "fixture":
+            return True
+    return False
+
+
+def module_import(origin: Origin, root: str) -> tuple[str, str]:
+    """Return the statement that imports the module `root` itself, and the name under which it is then known.
+
+    `origin` is the import that copied a name; the statement is written as that one is, where it names `root`.
+    """
+    written = origin.written or ""
+    if root != origin.source or not written.strip("."):
+        written = root
+    parent, _, last = written.rpartition(".")
+    if not parent and not written.startswith("."):
+        return f"import {written}", written
+    dots = written[: len(written) - len(written.lstrip("."))]
+    return f"from {parent if parent.strip('.') else dots} import {last}", last
