@@ -1,0 +1,376 @@
+"""The set-up: what it makes, what it repairs, what it leaves alone, and what it says when it cannot go on."""
+
+import ast
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tocdemo import bootstrap
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRY_FILES = ("__init__.py", "__main__.py", "bootstrap.py")
+
+# A build backend without requirements (PEP 660), so that `pip install -e .` needs no network. It takes as
+# long as the test says.
+BACKEND = """
+import os, time, zipfile
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    open(os.path.join(os.path.dirname(__file__), "pip-was-here"), "a").write("x")
+    time.sleep(float(os.environ.get("BUILD_SECONDS", "0")))
+    info = "tocdemo-0.1.dist-info"
+    with zipfile.ZipFile(os.path.join(wheel_directory, "tocdemo-0.1-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("tocdemo.pth", os.path.dirname(__file__))
+        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: tocdemo\\nVersion: 0.1\\n")
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return "tocdemo-0.1-py3-none-any.whl"
+"""
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+COMMANDS = """
+import sys
+
+def names_command(argv):
+    return bool(argv)
+
+def main(argv):
+    print("ran in", sys.prefix)
+    return 0
+"""
+
+
+def quiet_environment(**more: str) -> dict[str, str]:
+    """The environment without what this machine says to pip, and without a registry."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON"))}
+    return {
+        **kept,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+def command(project: Path, python: str = sys.executable) -> list[str]:
+    return [python, str(project / "tocdemo"), "test"]
+
+
+def run(project: Path, *, python: str = sys.executable, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(project, python),
+        cwd="/",
+        env=quiet_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone with the real entry files, a command that says where it ran, and a build without a network."""
+    folder = tmp_path / "a clone"
+    (folder / "tocdemo").mkdir(parents=True)
+    for name in ENTRY_FILES:
+        shutil.copy(ROOT / "tocdemo" / name, folder / "tocdemo" / name)
+    (folder / "tocdemo/cli.py").write_text(COMMANDS)
+    (folder / "requirements.txt").write_text("# nothing else\n-e .\n")
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "backend.py").write_text(BACKEND)
+    return folder
+
+
+def installs(project: Path) -> int:
+    """How often pip built the project."""
+    with contextlib.suppress(FileNotFoundError):
+        return len((project / "pip-was-here").read_text())
+    return 0
+
+
+# --- with a real environment and a real pip ----------------------------------------------------------------
+
+
+def test_first_use_makes_the_environment_and_the_next_finds_it_ready(project):
+    first = run(project)
+    assert first.stdout == f"ran in {project / '.venv'}\n", first.stderr
+    assert "making the environment" in first.stderr
+    assert "installed in" in first.stderr
+    names = {path.name for path in project.iterdir()} - {"pip-was-here"}
+    assert names == {".venv", "tocdemo", "requirements.txt", "pyproject.toml", "backend.py"}
+    second = run(project)
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+    assert installs(project) == 1
+
+
+def test_a_killed_setup_is_waited_for_and_repaired_by_the_next(project):
+    half_way = subprocess.Popen(
+        command(project), env=quiet_environment(BUILD_SECONDS="2"), stderr=subprocess.PIPE
+    )
+    wait_for_pip(project)
+    half_way.kill()  # its pip lives on for a while
+    half_way.communicate()
+    again = run(project)
+    assert again.returncode == 0, again.stderr
+    assert "waiting for it" in again.stderr
+    assert "from scratch" in again.stderr
+    assert installs(project) == 2
+
+
+def test_ctrl_c_stops_the_setup_and_its_pip(project):
+    half_way = subprocess.Popen(
+        command(project), env=quiet_environment(BUILD_SECONDS="30"), stderr=subprocess.PIPE, text=True
+    )
+    wait_for_pip(project)
+    half_way.send_signal(signal.SIGINT)
+    _, said = half_way.communicate(timeout=20)
+    assert half_way.returncode == 130
+    assert said.rstrip().endswith("tocdemo: interrupted")
+    assert "Traceback" not in said
+    assert not (project / ".venv" / bootstrap.STAMP).exists()
+
+
+def wait_for_pip(project: Path) -> None:
+    until = time.monotonic() + 60
+    while installs(project) == 0 and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def test_without_a_network_one_line_says_so(project):
+    (project / "requirements.txt").write_text("nowhere-to-be-found==1.0\n-e .\n")
+    # Port 9 of this machine, where nothing listens, stands for a registry that cannot be reached.
+    result = run(project, PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="1")
+    assert result.returncode == 2
+    assert "pip cannot reach its package index; check the network" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_another_failure_of_pip_is_quoted(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(
+        "Collecting a\nERROR: Could not find a version that satisfies the requirement a==1\nERROR: b\n"
+    )
+    said = bootstrap._why_pip_failed(str(log))
+    assert said.startswith("pip could not install the requirements: Could not find a version")
+    assert str(log) in said
+
+
+# --- what it refuses ---------------------------------------------------------------------------------------
+
+
+def test_an_environment_of_the_users_is_left_alone(project):
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/pyvenv.cfg").write_text("home = /usr/bin\n")
+    before = sorted((project / ".venv").rglob("*"))
+    result = run(project)
+    assert result.returncode == 2
+    assert "was not made by this project and is left alone; move it away" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted((project / ".venv").rglob("*")) == before
+
+
+def test_a_python_without_ensurepip_says_what_to_install(project, tmp_path):
+    (tmp_path / "debian").mkdir()
+    (tmp_path / "debian/ensurepip.py").write_text(
+        "raise ModuleNotFoundError('No module', name='ensurepip')\n"
+    )
+    result = run(project, PYTHONPATH=str(tmp_path / "debian"))
+    assert result.returncode == 2
+    assert "its module ensurepip is missing; on Debian or Ubuntu run `apt install python3." in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (project / ".venv").exists()
+
+
+def test_a_read_only_folder_says_so(project):
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() == 0 and not setpriv:
+        pytest.skip("running as root, which may write anywhere, and setpriv (util-linux) is not installed")
+    ordinary = (
+        [setpriv, "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    )
+    project.chmod(0o555)
+    try:
+        result = subprocess.run(
+            [*ordinary, *command(project)],
+            env=quiet_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        project.chmod(0o755)
+    assert result.returncode == 2
+    assert "Permission denied; make it writable" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_entry_files_parse_on_python_3_6():
+    for name in ENTRY_FILES:
+        ast.parse((ROOT / "tocdemo" / name).read_text(), feature_version=(3, 6))
+
+
+def test_an_old_python_is_told_which_one_to_take():
+    with pytest.raises(
+        bootstrap.SetupError, match=r"^Python 3.11 to 3.14 is needed, and this is Python 3.10.2 \("
+    ):
+        bootstrap.require_python((3, 10, 2))
+    bootstrap.require_python((3, 11, 0))
+    bootstrap.require_python((3, 15, 0))
+
+
+def an_old_python() -> str | None:
+    found = [shutil.which(f"python3.{minor}") for minor in range(6, 11)]
+    found += map(str, sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python")))
+    works = (
+        path for path in found if path and subprocess.call([path, "-c", ""], stderr=subprocess.DEVNULL) == 0
+    )
+    return next(works, None)
+
+
+def test_a_real_old_python_gets_the_same_sentence(project):
+    python = an_old_python()
+    if python is None:
+        pytest.skip("no Python from 3.6 to 3.10 is installed here")
+    result = run(project, python=python)
+    assert result.returncode == 2
+    assert "tocdemo: Python 3.11 to 3.14 is needed, and this is Python 3." in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+# --- what is compared, without pip -------------------------------------------------------------------------
+
+
+def put(site: Path, name: str, version: str, origin: str | None = None) -> None:
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if origin:
+        (info / "direct_url.json").write_text(
+            f'{{"url": "file://{origin}", "dir_info": {{"editable": true}}}}'
+        )
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A project whose environments are made of metadata alone; what was done to them is noted."""
+    done = []
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
+
+    def create(venv: str) -> None:
+        done.append("create")
+
+    def install(venv: str, keep_open: tuple) -> None:
+        done.append("install")
+        site = Path(bootstrap._site_packages(venv))
+        shutil.rmtree(site, ignore_errors=True)
+        for name, version in bootstrap.read_pins(str(tmp_path / "requirements.txt")).items():
+            put(site, name, version or "0.1", None if version else str(tmp_path))
+
+    monkeypatch.setattr(bootstrap, "_create", create)
+    monkeypatch.setattr(bootstrap, "_install", install)
+
+    def ready() -> list[str]:
+        done.clear()
+        assert bootstrap.ready_python() == bootstrap._venv_python(str(tmp_path / ".venv"))
+        return list(done)
+
+    return ready
+
+
+def test_a_ready_environment_is_not_touched(fake):
+    assert fake() == ["create", "install"]
+    assert fake() == []
+
+
+def test_changed_requirements_are_installed_in_place(fake, tmp_path):
+    fake()
+    (tmp_path / "requirements.txt").write_text("some-thing==1.1\n-e .\n")
+    assert fake() == ["install"]
+    assert fake() == []
+
+
+def test_a_pin_that_the_learner_changed_by_hand_is_put_back(fake, tmp_path):
+    fake()
+    site = Path(bootstrap._site_packages(str(tmp_path / ".venv")))
+    (site / "some_thing-1.0.dist-info/METADATA").write_text("Name: some-thing\nVersion: 2.0\n")
+    assert fake() == ["install"]
+
+
+@pytest.mark.parametrize("key", ["python", "project"])
+def test_another_interpreter_or_place_means_from_scratch(fake, tmp_path, monkeypatch, key):
+    fake()
+    stray = tmp_path / ".venv/bin/stray"
+    stray.parent.mkdir()
+    stray.write_text("")
+    was = bootstrap._wanted_stamp()
+    monkeypatch.setattr(bootstrap, "_wanted_stamp", lambda: {**was, key: "another"})
+    assert fake() == ["create", "install"]
+    assert not stray.exists()
+
+
+def test_without_a_stamp_it_starts_from_scratch(fake, tmp_path):
+    fake()
+    (tmp_path / ".venv" / bootstrap.STAMP).unlink()
+    assert fake() == ["create", "install"]
+
+
+def test_an_empty_environment_folder_is_nobodys(fake, tmp_path):
+    (tmp_path / ".venv").mkdir()
+    assert fake() == ["create", "install"]
+
+
+def test_the_ownership_marker_goes_in_before_anything_else(fake, tmp_path, monkeypatch):
+    def create(venv: str) -> None:
+        assert os.listdir(venv) == [bootstrap.MARKER]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bootstrap, "_create", create)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.ready_python()
+    assert fake() == ["create", "install"]
+
+
+def test_a_running_python_that_satisfies_the_pins_is_used_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
+    put(tmp_path / "site", "some-thing", "1.0")
+    put(tmp_path / "site", "tocdemo", "0.1", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    assert bootstrap.ready_python() is None
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_another_clone_in_the_running_python_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path / "this"))
+    put(tmp_path / "site", "tocdemo", "0.1", str(tmp_path / "other"))
+    assert bootstrap.lacking({"tocdemo": None}, [str(tmp_path / "site")]) == ["tocdemo"]
+
+
+def test_requirements_describe_the_python_that_runs_the_tests():
+    pins = bootstrap.read_pins(str(ROOT / "requirements.txt"))
+    assert bootstrap.lacking(pins, sys.path) == []
+    assert list(pins)[-1] == "tocdemo"
+
+
+@pytest.mark.parametrize(
+    "line", ["thing>=1.0", "thing", "-r other.txt", 'thing==1.0; python_version < "3.12"']
+)
+def test_a_requirement_of_another_form_is_refused(tmp_path, line):
+    (tmp_path / "requirements.txt").write_text(line + "\n")
+    with pytest.raises(bootstrap.SetupError, match=r"requirements.txt: (expected|only)"):
+        bootstrap.read_pins(str(tmp_path / "requirements.txt"))
+
+
+def test_a_requirement_of_another_system_is_left_out(tmp_path):
+    (tmp_path / "requirements.txt").write_text(
+        'a==1; sys_platform == "none"\nb==2 ; sys_platform != "none"  # why\n'
+    )
+    assert bootstrap.read_pins(str(tmp_path / "requirements.txt")) == {"b": "2"}
