@@ -1,5 +1,19 @@
-"""A small MongoDB-compatible server for tests and lessons: real wire protocol, in memory, loopback only."""
+"""A small MongoDB-compatible server for tests and lessons: real wire protocol, in memory, loopback only.
 
+    from tocdemo.server import EmbeddedServer
+
+    with EmbeddedServer(replica_set="rs0") as server:
+        client = pymongo.MongoClient(server.uri)
+
+Read it in this order: `framing` (bytes), `server` (sockets and threads), `dispatcher` (the way of a request),
+`commands`, `sessions` (transactions and retries), `storage` (documents, snapshots, claims); below them
+`matching`, `updating`, `projecting`, `pipelines`, `values`. `gate`, `failpoints` and `commandlog` are what
+tests direct it with. README.md lists what it does and what it does not.
+"""
+
+from .commandlog import CommandRecord
+from .gate import Gate, GateState, Hold, Pending
 from .server import EmbeddedServer
+from .sessions import Limits
 
-__all__ = ["EmbeddedServer"]
+__all__ = ["CommandRecord", "EmbeddedServer", "Gate", "GateState", "Hold", "Limits", "Pending"]

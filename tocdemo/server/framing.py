@@ -1,7 +1,7 @@
 """Messages of the MongoDB wire protocol: bytes in, a request out; a reply in, bytes out.
 
-The server's connection threads call it, and nothing else does. It must not know what a command means: it checks
-lengths, opcodes and BSON, and says in one of two errors what is wrong with them.
+The server's connection threads call it, and nothing else does. It must not know what a command means: it
+checks lengths, opcodes and BSON, and says in one of two errors what is wrong with them.
 
 Source: the OP_MSG specification (https://github.com/mongodb/specifications, message/OP_MSG) and "MongoDB Wire
 Protocol" in MongoDB's manual (OP_QUERY and OP_REPLY, which drivers still use for their first handshake).
@@ -36,7 +36,8 @@ _INT = struct.Struct("<i")
 _UINT = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size
 
-# Dates that Python's datetime cannot hold stay as DatetimeMS; UUIDs stay Binary. What came in goes out unchanged.
+# Dates that Python's datetime cannot hold stay as DatetimeMS; UUIDs stay Binary. What came in goes out
+# unchanged.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 _response_flags = struct.pack(

@@ -1,34 +1,67 @@
-"""The server itself: a listening socket, a thread for each connection, start and stop.
+"""The server itself: a listening socket on loopback, a thread for each connection, start and stop.
 
-Tests, lessons and `serve` create one. It must not know what a command does: it moves frames between sockets and
-the dispatcher.
+Tests, lessons and `serve` create one. It must not know what a command does: it moves frames between sockets
+and the dispatcher, and sees to it that no thread and no socket outlives `stop()`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import itertools
 import socket
 import threading
 
 from . import framing
-from .commands import Dispatcher
+from .commandlog import CommandLog
+from .dispatcher import CloseConnection, Connection, Dispatcher
+from .errors import error_reply
+from .failpoints import FailPoints
+from .gate import Gate
+from .sessions import Limits
 
 _BACKLOG = 1024
+_MAX_CONNECTIONS = 1000
+_STALL_SECONDS = 30.0  # for the rest of a frame that began, and for a reply that nobody reads
+_PIECE = 256 * 1024
 
 
 class EmbeddedServer:
-    """A MongoDB-compatible server on 127.0.0.1.
+    """A MongoDB-compatible server in this process, for tests and lessons.
 
     Args:
         port: TCP port, 0 for a free one.
-        replica_set: the replica set's name, or None for a standalone.
+        replica_set: the replica set's name; None for a standalone, which has no transactions.
+        host: a loopback address.
+        limits: how long transactions live.
+
+    Raises:
+        ValueError: `host` is not a loopback address.
+
+    Attributes:
+        gate: holds commands (see `tocdemo.server.gate`).
+        log: the commands that arrived (see `tocdemo.server.commandlog`).
+        fail_points: errors on demand (see `tocdemo.server.failpoints`).
+        port: the port, once started.
     """
 
-    def __init__(self, port: int = 0, replica_set: str | None = None) -> None:
-        self.host = "127.0.0.1"
+    def __init__(
+        self,
+        port: int = 0,
+        replica_set: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        limits: Limits | None = None,
+    ) -> None:
+        check_loopback(host)
+        self.host = host
         self.port = port
         self.replica_set = replica_set
+        self.gate = Gate()
+        self.log = CommandLog()
+        self.fail_points = FailPoints()
+        self._limits = limits or Limits()
+        self._dispatcher: Dispatcher | None = None
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._connections: dict[socket.socket, threading.Thread] = {}
@@ -40,31 +73,57 @@ class EmbeddedServer:
     def uri(self) -> str:
         """The connection string, for example `mongodb://127.0.0.1:27017/?replicaSet=rs0`."""
         options = f"?replicaSet={self.replica_set}" if self.replica_set else ""
-        return f"mongodb://{self.host}:{self.port}/{options}"
+        return f"mongodb://{self._address}/{options}"
+
+    @property
+    def _address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def start(self) -> EmbeddedServer:
-        """Listen and serve in daemon threads. Returns self."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.host, self.port))
-        listener.listen(_BACKLOG)
+        """Listen, and serve in daemon threads.
+
+        Returns:
+            The server itself.
+
+        Raises:
+            OSError: the port is taken.
+            RuntimeError: it was started before.
+        """
+        if self._listener is not None or self._closing:
+            raise RuntimeError("this server was started already; make a new EmbeddedServer")
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.host, self.port))
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
         self.port = listener.getsockname()[1]
         self._listener = listener
-        self._dispatcher = Dispatcher(f"{self.host}:{self.port}", self.replica_set)
-        self._acceptor = threading.Thread(target=self._accept, name="tocdemo-server", daemon=True)
+        self._dispatcher = Dispatcher(
+            self._address, self.replica_set, self._limits, self.gate, self.fail_points, self.log
+        )
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(listener,), name=f"tocdemo-server-{self.port}", daemon=True
+        )
         self._acceptor.start()
         return self
 
     def stop(self) -> None:
-        """Close every socket and wait for every thread. Stopping twice is allowed."""
-        if self._listener is None or self._acceptor is None:
+        """Close every socket and wait for every thread. What was stored is gone. Stopping twice is
+        allowed.
+        """
+        if self._listener is None or self._acceptor is None or self._dispatcher is None:
             return
         self._closing = True
         with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1):
-            pass  # wakes accept()
+            pass  # wakes accept(), which no close() would do on every system
         self._acceptor.join()
         self._listener.close()
         self._listener = None
+        self._dispatcher.close()
         with self._lock:
             connections = dict(self._connections)
         for connection in connections:
@@ -79,45 +138,112 @@ class EmbeddedServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket) -> None:
         while True:
-            connection, _ = self._listener.accept()
-            if self._closing:
-                connection.close()
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # for example too many open files: the client sees its connection refused
+                if self._closing:
+                    return
+                threading.Event().wait(0.02)
+                continue
             with self._lock:
-                self._connections[connection] = thread
-            thread.start()
+                crowded = len(self._connections) >= _MAX_CONNECTIONS
+            if self._closing or crowded:
+                connection.close()
+                if self._closing:
+                    return
+                continue
+            self._begin(connection)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _begin(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = next(self._ids)
+        name = f"tocdemo-connection-{number}"
+        thread = threading.Thread(target=self._serve, args=(connection, number), name=name, daemon=True)
+        with self._lock:
+            self._connections[connection] = thread
         try:
-            self._exchange(connection)
-        except (framing.ProtocolError, OSError):
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            with self._lock:
+                del self._connections[connection]
+            connection.close()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        assert self._dispatcher is not None
+        state = Connection(number)
+        try:
+            self._exchange(connection, state, self._dispatcher)
+        except (framing.ProtocolError, CloseConnection, OSError):
             pass
         finally:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
+            self._dispatcher.connection_closed(state)
             with self._lock:
                 del self._connections[connection]
 
-    def _exchange(self, connection: socket.socket) -> None:
-        def receive(size: int) -> bytes:
-            data = b""
-            while len(data) < size:
-                piece = connection.recv(min(size - len(data), 1 << 20))
-                if not piece:
-                    break
-                data = data + piece if data else piece
-            return data
-
+    def _exchange(self, connection: socket.socket, state: Connection, dispatcher: Dispatcher) -> None:
+        """Answer one request after the other until the client goes."""
+        response_ids = itertools.count(1)
+        receive = _Receiver(connection)
         while frame := framing.read_frame(receive):
             try:
                 request = framing.parse(frame)
-                reply = self._dispatcher.run(request)
+                del frame
+                reply = dispatcher.run(request, state)
             except framing.MalformedRequest as error:
-                request = error.request
-                reply = {"ok": 0.0, "errmsg": str(error), "code": error.code}
+                request, reply = error.request, error_reply(error.code, str(error))
             if request.wants_reply:
-                connection.sendall(framing.encode_reply(request, reply, next(self._ids)))
+                connection.sendall(framing.encode_reply(request, reply, next(response_ids) & 0x7FFFFFFF))
+            dispatcher.sent(state)
+
+
+class _Receiver:
+    """Reads exactly so many bytes. Memory grows with what arrives, not with what a header announces.
+
+    Between two frames it waits for ever; once one began, its rest must come without long pauses.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def __call__(self, size: int) -> bytes:
+        if size == framing.HEADER_BYTES:
+            self._connection.settimeout(None)
+            first = self._connection.recv(size)
+            if len(first) == size or not first:
+                self._connection.settimeout(_STALL_SECONDS)
+                return first
+            return self._rest(bytearray(first), size)
+        data = self._connection.recv(min(size, _PIECE)) if size else b""
+        return data if len(data) == size else self._rest(bytearray(data), size)
+
+    def _rest(self, data: bytearray, size: int) -> bytes:
+        self._connection.settimeout(_STALL_SECONDS)
+        while len(data) < size:
+            piece = self._connection.recv(min(size - len(data), _PIECE))
+            if not piece:
+                break
+            data += piece
+        return bytes(data)
+
+
+def check_loopback(host: str) -> None:
+    """Refuse every address but a loopback one.
+
+    Raises:
+        ValueError: with an explanation.
+    """
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    except ValueError:
+        if host == "localhost":
+            return
+    raise ValueError(
+        f"the embedded server listens on loopback only (127.0.0.1 or ::1), not on {host!r}: it has no "
+        "authentication. To share a database between machines use a real MongoDB and set TOCDEMO_MONGO_URI."
+    )

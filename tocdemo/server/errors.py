@@ -1,0 +1,136 @@
+"""MongoDB's error replies: a code, its name, a message, and the labels that drivers act on.
+
+Every module here raises `CommandError`; the dispatcher alone turns one into a reply. Codes and names are
+those of MongoDB's `error_codes.yml`; labels follow the transactions and the retryable writes specifications.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CODE_NAMES = {
+    1: "InternalError",
+    2: "BadValue",
+    6: "HostUnreachable",
+    7: "HostNotFound",
+    9: "FailedToParse",
+    11: "UserNotFound",
+    13: "Unauthorized",
+    14: "TypeMismatch",
+    15: "Overflow",
+    16: "InvalidLength",
+    20: "IllegalOperation",
+    22: "InvalidBSON",
+    26: "NamespaceNotFound",
+    27: "IndexNotFound",
+    28: "PathNotViable",
+    40: "ConflictingUpdateOperators",
+    43: "CursorNotFound",
+    48: "NamespaceExists",
+    50: "MaxTimeMSExpired",
+    52: "DollarPrefixedFieldName",
+    53: "InvalidIdField",
+    59: "CommandNotFound",
+    61: "ShardKeyNotFound",
+    64: "WriteConcernFailed",
+    66: "ImmutableField",
+    67: "CannotCreateIndex",
+    72: "InvalidOptions",
+    73: "InvalidNamespace",
+    79: "UnknownReplWriteConcern",
+    85: "IndexOptionsConflict",
+    86: "IndexKeySpecsConflict",
+    89: "NetworkTimeout",
+    91: "ShutdownInProgress",
+    100: "UnsatisfiableWriteConcern",
+    112: "WriteConflict",
+    115: "CommandNotSupported",
+    117: "ConflictingOperationInProgress",
+    125: "CommandFailed",
+    166: "CommandNotSupportedOnView",
+    189: "PrimarySteppedDown",
+    206: "NoSuchSession",
+    223: "ExceededTimeLimit",
+    225: "TransactionTooOld",
+    238: "NotImplemented",
+    239: "SnapshotTooOld",
+    246: "SnapshotUnavailable",
+    251: "NoSuchTransaction",
+    256: "TransactionCommitted",
+    262: "ExceededTimeLimit",
+    263: "OperationNotSupportedInTransaction",
+    352: "UnsupportedOpQueryCommand",
+    9001: "SocketException",
+    10107: "NotWritablePrimary",
+    10334: "BSONObjectTooLarge",
+    11000: "DuplicateKey",
+    11600: "InterruptedAtShutdown",
+    11602: "InterruptedDueToReplStateChange",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+    40324: "Location40324",
+    40415: "IDLUnknownField",
+}
+
+RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+_TRANSIENT_CODES = frozenset({24, 112, 239, 246, 267})
+
+
+class CommandError(Exception):
+    """What a command answers when it fails.
+
+    Args:
+        code: MongoDB's error code.
+        message: the reply's `errmsg`.
+        extra: further fields of the reply, for example `keyPattern`.
+    """
+
+    def __init__(self, code: int, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.extra = extra
+
+    def as_write_error(self, index: int) -> dict[str, Any]:
+        """The entry of `writeErrors` for the statement at this index."""
+        return {"index": index, "code": self.code, "errmsg": self.message, **self.extra}
+
+    def as_reply(self) -> dict[str, Any]:
+        """The reply of a command that failed as a whole."""
+        return error_reply(self.code, self.message, **self.extra)
+
+
+def error_reply(code: int, message: str, **extra: Any) -> dict[str, Any]:
+    """A reply that says `ok: 0`."""
+    name = CODE_NAMES.get(code, f"Location{code}")
+    return {"ok": 0.0, "errmsg": message, "code": code, "codeName": name, **extra}
+
+
+def not_implemented(what: str) -> CommandError:
+    """The error for what MongoDB can do and this server cannot."""
+    return CommandError(
+        238, f"{what} is not implemented by this embedded test server; use a real MongoDB for it"
+    )
+
+
+def labels_for(code: int, *, name: str, in_transaction: bool, retryable_write: bool) -> list[str]:
+    """The error labels that a server of MongoDB 4.4 or later adds by itself.
+
+    Args:
+        code: the error's code.
+        name: the command's name, in lower case.
+        in_transaction: whether the command carried `autocommit: false`.
+        retryable_write: whether it carried a `txnNumber` outside a transaction.
+
+    Returns:
+        Labels in the order in which MongoDB sends them, often none.
+    """
+    ends_transaction = name in ("committransaction", "aborttransaction")
+    if in_transaction and not ends_transaction:
+        transient = code in _TRANSIENT_CODES or code == 251 or code in RETRYABLE_WRITE_CODES
+        return ["TransientTransactionError"] if transient else []
+    if in_transaction and (code in _TRANSIENT_CODES or code == 251):
+        return ["TransientTransactionError"]
+    if (retryable_write or ends_transaction) and code in RETRYABLE_WRITE_CODES:
+        return ["RetryableWriteError"]
+    return []

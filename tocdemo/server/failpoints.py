@@ -1,0 +1,158 @@
+"""Fail points: errors on demand, by MongoDB's own `configureFailPoint`.
+
+The dispatcher asks `FailPoints.hit` before it runs a command. Source: "The failCommand Fail Point" in
+MongoDB's `src/mongo/db/commands/failcommand.md` and the drivers' transactions test format.
+
+    client.admin.command("configureFailPoint", "failCommand", mode={"times": 1},
+                         data={"failCommands": ["insert"], "errorCode": 91, "errorLabels":
+                         ["RetryableWriteError"]})
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import CommandError
+from .values import Document, is_number
+
+_KNOWN = ("failCommand", "onPrimaryTransactionalWrite")
+_NEVER_FAILS = frozenset({"configurefailpoint"})
+_MAX_BLOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a command that met a fail point must do.
+
+    Attributes:
+        block_seconds: sleep first.
+        close_connection: close the connection without a reply.
+        error_code: answer with this error and do not run; None to run.
+        error_labels: exactly these labels, or None for those that the server adds by itself.
+        write_concern_error: run, and add this to the reply.
+    """
+
+    block_seconds: float = 0.0
+    close_connection: bool = False
+    error_code: int | None = None
+    error_labels: list[str] | None = None
+    write_concern_error: Document | None = None
+
+
+@dataclass
+class _FailPoint:
+    data: Document
+    skip: int = 0
+    times: int | None = None
+    commands: frozenset[str] = field(default_factory=frozenset)
+
+
+class FailPoints:
+    """The fail points of one server; its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._points: dict[str, _FailPoint] = {}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any is on."""
+        return bool(self._points)
+
+    def configure(self, command: Document) -> None:
+        """Do what a `configureFailPoint` command says.
+
+        Args:
+            command: `{"configureFailPoint": "failCommand", "mode": …, "data": {…}}`; mode is "off",
+                "alwaysOn", `{"times": n}` or `{"skip": n}`; data may hold failCommands, errorCode,
+                errorLabels, closeConnection, blockConnection with blockTimeMS, writeConcernError, appName
+                and namespace.
+
+        Raises:
+            CommandError: for another fail point, mode or data.
+        """
+        name = command["configureFailPoint"]
+        if name not in _KNOWN:
+            raise CommandError(2, f"the fail point '{name}' is not known here: {' and '.join(_KNOWN)} are")
+        mode, data = command.get("mode"), command.get("data", {})
+        point = _FailPoint(data)
+        if isinstance(mode, dict) and len(mode) == 1 and next(iter(mode)) in ("times", "skip"):
+            ((kind, number),) = mode.items()
+            if not is_number(number) or number < 0:
+                raise CommandError(2, f"'{kind}' must be a whole number from 0")
+            setattr(point, kind, int(number))
+        elif mode not in ("alwaysOn", "off"):
+            raise CommandError(2, "mode must be 'off', 'alwaysOn', {times: n} or {skip: n}")
+        _check_data(name, mode, data)
+        point.commands = frozenset(command.lower() for command in data.get("failCommands", ()))
+        with self._lock:
+            if mode == "off" or point.times == 0:
+                self._points.pop(name, None)
+            else:
+                self._points[name] = point
+
+    def hit(self, command: str, app_name: str, namespace: str) -> Failure | None:
+        """What happens to a command, if anything; counts it.
+
+        Args:
+            command: its name in lower case.
+            app_name: the client's application name from its hello.
+            namespace: database and collection, joined by a dot.
+        """
+        with self._lock:
+            point = self._points.get("failCommand")
+            if point is None or command not in point.commands or command in _NEVER_FAILS:
+                return None
+            data = point.data
+            if data.get("appName", app_name) != app_name or data.get("namespace", namespace) != namespace:
+                return None
+            if not self._counts("failCommand", point):
+                return None
+        block = data.get("blockTimeMS", 0) / 1000 if data.get("blockConnection") else 0.0
+        return Failure(
+            min(block, _MAX_BLOCK_SECONDS),
+            bool(data.get("closeConnection")),
+            data.get("errorCode"),
+            data.get("errorLabels"),
+            data.get("writeConcernError"),
+        )
+
+    def hit_after_write(self) -> bool:
+        """Whether the connection of a retryable write that was done must be closed
+        (onPrimaryTransactionalWrite).
+        """
+        with self._lock:
+            point = self._points.get("onPrimaryTransactionalWrite")
+            return point is not None and self._counts("onPrimaryTransactionalWrite", point)
+
+    def _counts(self, name: str, point: _FailPoint) -> bool:
+        if point.skip > 0:
+            point.skip -= 1
+            return False
+        if point.times is not None:
+            point.times -= 1
+            if point.times == 0:
+                del self._points[name]
+        return True
+
+
+def _check_data(name: str, mode: Any, data: Any) -> None:
+    if not isinstance(data, dict):
+        raise CommandError(14, "data must be a document")
+    if mode == "off" or name != "failCommand":
+        return
+    commands = data.get("failCommands")
+    if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
+        raise CommandError(2, "failCommand needs data.failCommands, a list of command names")
+    for key, kind in (
+        ("errorCode", int),
+        ("errorLabels", list),
+        ("writeConcernError", dict),
+        ("blockTimeMS", int),
+    ):
+        if key in data and not isinstance(data[key], kind):
+            raise CommandError(14, f"data.{key} must be a {kind.__name__}")
+    if data.get("blockConnection") and data.get("blockTimeMS", -1) < 0:
+        raise CommandError(2, "blockConnection needs blockTimeMS, from 0")

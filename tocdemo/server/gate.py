@@ -1,0 +1,303 @@
+"""The gate: hold commands before they run, see what is held or blocked, let them go in an order of one's
+choice.
+
+Lessons and tests use it as `server.gate`; the dispatcher passes every command through it. It knows commands
+by name, collection and wire request id only. (A driver's `CommandStartedEvent.request_id` is that id: so a
+listener can say which of several clients, tasks or operations sent a held command.)
+
+    with server.gate.hold(collection="books", commands=["find", "update"]):
+        ...                                           # start operations in threads or tasks
+        state = server.gate.wait_for(lambda state: len(state.held) == 2)
+        server.gate.release(state.held[1])            # the second goes first
+        server.gate.wait_for(lambda state: not state.running)
+        server.gate.cut(state.held[0])                # the other's connection breaks, its command never runs
+
+Knowing without time-outs that all is quiet: at every moment each command that passed a gate in use is in
+exactly one of three states. It is *held* (waits for `release` or `cut`), *blocked* (waits in the server for
+a document that a transaction has claimed) or *running* (from its release until its reply is written). When
+the end of a transaction frees a document, whoever was blocked on it is running before the commit's own reply
+is written. So an explorer of n client operations may act when `len(held) + len(blocked) + finished == n and
+not running`, where `finished` counts the operations that came to an end on the client's side; call
+`notify()` when that number changes, and `wait_for` looks again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One command at the gate or behind it.
+
+    Attributes:
+        ticket: a number that rises with every command that meets the gate.
+        command: its name, as the client wrote it.
+        database: the database's name.
+        collection: the collection's name, "" for a command without one.
+        request_id: the wire frame's request id.
+        connection_id: the server's number for the connection.
+        session_id: the bytes of `lsid.id`, or None.
+    """
+
+    ticket: int
+    command: str
+    database: str
+    collection: str
+    request_id: int
+    connection_id: int
+    session_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """Every command that met the gate and is not yet answered, in the order of arrival."""
+
+    held: tuple[Pending, ...] = ()
+    blocked: tuple[Pending, ...] = ()
+    running: tuple[Pending, ...] = ()
+
+
+class Cut(Exception):
+    """The command must not run, and its connection must be closed."""
+
+
+class Hold:
+    """A rule that holds commands; ends with `stop()` or at the end of its `with` block, which lets all of
+    them go.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        collection: str | None,
+        commands: frozenset[str] | None,
+        accepts: Callable[[Pending], bool] | None,
+    ) -> None:
+        self._gate = gate
+        self._collection = collection
+        self._commands = commands
+        self._accepts = accepts
+
+    def applies(self, pending: Pending) -> bool:
+        """Whether the rule holds this command."""
+        return (
+            (self._collection is None or pending.collection == self._collection)
+            and (self._commands is None or pending.command.lower() in self._commands)
+            and (self._accepts is None or self._accepts(pending))
+        )
+
+    def stop(self) -> None:
+        """Hold no more, and release what no other rule holds."""
+        self._gate._remove(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Gate:
+    """See the module's docstring. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._holds: list[Hold] = []
+        self._states: dict[int, tuple[Pending, str]] = {}
+        self._tickets = 0
+        self._listeners: list[Callable[[GateState], None]] = []
+
+    # --- for those who direct
+
+    def hold(
+        self,
+        collection: str | None = None,
+        commands: Iterable[str] | None = None,
+        request_ids: Iterable[int] | None = None,
+        accepts: Callable[[Pending], bool] | None = None,
+    ) -> Hold:
+        """Hold every command that fits all that is given, from now on.
+
+        Args:
+            collection: the collection's name; None for any, and for commands without one.
+            commands: names of commands, in any case; None for all.
+            request_ids: wire request ids; None for all.
+            accepts: a further condition; called on the server's threads, under the gate's lock: keep it
+                short.
+
+        Returns:
+            The rule, usable as a context manager.
+        """
+        if isinstance(commands, str):
+            raise TypeError('commands must be a list of names, for example ["find", "update"], not a string')
+        names = None if commands is None else frozenset(name.lower() for name in commands)
+        wanted = None if request_ids is None else frozenset(request_ids)
+
+        def test(pending: Pending) -> bool:
+            return (wanted is None or pending.request_id in wanted) and (accepts is None or accepts(pending))
+
+        rule = Hold(self, collection, names, test)
+        with self._changed:
+            self._holds.append(rule)
+        return rule
+
+    @property
+    def state(self) -> GateState:
+        """What is held, blocked and running at this moment."""
+        with self._changed:
+            return self._snapshot()
+
+    def release(self, pending: Pending) -> None:
+        """Let a held command run.
+
+        Raises:
+            ValueError: it is not held (any more).
+        """
+        self._decide(pending, "running")
+
+    def cut(self, pending: Pending) -> None:
+        """Close the connection of a held command, which then never runs: for the client, the server died.
+
+        Raises:
+            ValueError: it is not held (any more).
+        """
+        self._decide(pending, "cut")
+
+    def wait_for(self, condition: Callable[[GateState], bool], timeout: float | None = None) -> GateState:
+        """Wait until the condition holds of the state.
+
+        Args:
+            condition: looked at now and after every change; called under the gate's lock: keep it short.
+            timeout: seconds, as a safety net only; None waits for ever.
+
+        Returns:
+            The state of which it held.
+
+        Raises:
+            TimeoutError: with the state, when the time is over.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: condition(self._snapshot()), timeout):
+                raise TimeoutError(f"the gate did not reach the state in {timeout} s: {self._snapshot()}")
+            return self._snapshot()
+
+    def notify(self) -> None:
+        """Make every `wait_for` look at its condition again: something outside the server changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def on_change(self, listener: Callable[[GateState], None]) -> Callable[[], None]:
+        """Call a function with the new state after every change, on the thread that made the change.
+
+        Args:
+            listener: called under the gate's lock: it must be short and must not call the gate's methods
+                (`loop.call_soon_threadsafe(queue.put_nowait, state)` is the usual one).
+
+        Returns:
+            A function that ends it.
+        """
+        with self._changed:
+            self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- for the server
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any rule holds or anything is pending: if not, commands need not come here."""
+        return bool(self._holds or self._states)
+
+    def arrive(self, pending: Pending) -> Pending:
+        """Called with each command, on its connection's thread; returns when it may run.
+
+        Returns:
+            The command with its ticket.
+
+        Raises:
+            Cut: its connection must be closed.
+        """
+        with self._changed:
+            self._tickets += 1
+            pending = Pending(
+                self._tickets, pending.command, pending.database, pending.collection,
+                pending.request_id, pending.connection_id, pending.session_id,
+            )  # fmt: skip
+            held = any(rule.applies(pending) for rule in self._holds)
+            self._set(pending, "held" if held else "running")
+            self._changed.wait_for(lambda: self._states[pending.ticket][1] != "held")
+            if self._states[pending.ticket][1] == "cut":
+                del self._states[pending.ticket]
+                self._announce()
+                raise Cut
+            return pending
+
+    def block(self, pending: Pending) -> None:
+        """The command begins to wait for a document."""
+        with self._changed:
+            self._set(pending, "blocked")
+
+    def unblock(self, pendings: Iterable[Pending]) -> None:
+        """These commands can go on."""
+        with self._changed:
+            for pending in pendings:
+                self._set(pending, "running")
+
+    def done(self, pending: Pending) -> None:
+        """The command was answered."""
+        with self._changed:
+            self._states.pop(pending.ticket, None)
+            self._announce()
+
+    def holds_session(self, session_id: bytes) -> bool:
+        """Whether a command of this session is held: its transaction is not idle."""
+        if not self._states:
+            return False
+        with self._changed:
+            return any(p.session_id == session_id and state == "held" for p, state in self._states.values())
+
+    def close(self) -> None:
+        """Cut everything that is held; the server stops."""
+        with self._changed:
+            self._holds.clear()
+            for pending, state in list(self._states.values()):
+                if state == "held":
+                    self._set(pending, "cut")
+
+    def _remove(self, rule: Hold) -> None:
+        with self._changed:
+            if rule in self._holds:
+                self._holds.remove(rule)
+            for pending, state in list(self._states.values()):
+                if state == "held" and not any(other.applies(pending) for other in self._holds):
+                    self._set(pending, "running")
+
+    def _decide(self, pending: Pending, state: str) -> None:
+        with self._changed:
+            if self._states.get(pending.ticket, (None, ""))[1] != "held":
+                raise ValueError(f"the gate does not hold {pending}")
+            self._set(pending, state)
+
+    def _set(self, pending: Pending, state: str) -> None:
+        self._states[pending.ticket] = (pending, state)
+        self._announce()
+
+    def _announce(self) -> None:
+        self._changed.notify_all()
+        if self._listeners:
+            state = self._snapshot()
+            for listener in list(self._listeners):
+                listener(state)
+
+    def _snapshot(self) -> GateState:
+        by_state: dict[str, list[Pending]] = {"held": [], "blocked": [], "running": [], "cut": []}
+        for pending, state in self._states.values():
+            by_state[state].append(pending)
+        running = by_state["running"] + by_state["cut"]
+        return GateState(tuple(by_state["held"]), tuple(by_state["blocked"]), tuple(running))

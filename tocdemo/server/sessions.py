@@ -1,0 +1,340 @@
+"""Sessions: who is in which transaction, which transactions are too old, and which writes were already done.
+
+The dispatcher asks it about every command that carries an `lsid`. It knows storage, which holds what a
+transaction wrote, and nothing of sockets; it runs under storage's lock.
+
+Source: the driver sessions, transactions and retryable writes specifications
+(https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bson import Binary
+
+from .errors import CommandError
+from .storage import Storage, Transaction
+from .values import Document, encode
+
+SESSION_MINUTES = 30
+_MAX_SESSIONS = 10_000
+_MAX_REPLY_BYTES = 64 * 1024 * 1024
+
+RETRYABLE_COMMANDS = frozenset({"insert", "update", "delete", "findandmodify"})
+_IN_TRANSACTIONS = RETRYABLE_COMMANDS | {
+    "find", "getmore", "killcursors", "aggregate", "distinct", "create", "createindexes",
+    "committransaction", "aborttransaction",
+}  # fmt: skip
+_ENDINGS = frozenset({"committransaction", "aborttransaction"})
+
+
+class Limits(NamedTuple):
+    """How long a transaction may live, in seconds.
+
+    Attributes:
+        lifetime: from its start to its end, as MongoDB's transactionLifetimeLimitSeconds.
+        idle: without a command, while somebody waits for one of its documents. Short on purpose: the waiting
+            writers may hold all the threads of the driver that would send the commit.
+        orphaned: without a command, after the last connection that it used was closed.
+    """
+
+    lifetime: float = 60.0
+    idle: float = 3.0
+    orphaned: float = 1.0
+
+
+class Invocation(NamedTuple):
+    """The session fields of one command.
+
+    Attributes:
+        session_id: the bytes of `lsid.id`, or None.
+        number: `txnNumber`, or None.
+        in_transaction: whether it carried `autocommit: false`.
+        starts: whether it carried `startTransaction: true`.
+    """
+
+    session_id: bytes | None = None
+    number: int | None = None
+    in_transaction: bool = False
+    starts: bool = False
+
+    @property
+    def retryable_write(self) -> bool:
+        """Whether this is a retryable write."""
+        return self.number is not None and not self.in_transaction
+
+
+def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invocation:
+    """Check and read the session fields of a command.
+
+    Args:
+        name: the command's name in lower case.
+        command: the command.
+        replica_set: whether the server is a member of one; a standalone takes no transaction numbers.
+
+    Raises:
+        CommandError: 20 on a standalone, 72 for fields that do not go together, 263 for a command that
+        cannot run
+            in a transaction.
+    """
+    lsid, number = command.get("lsid"), command.get("txnNumber")
+    if lsid is None and number is None and "autocommit" not in command and "startTransaction" not in command:
+        return _NO_SESSION
+    session_id = lsid.get("id") if isinstance(lsid, dict) else None
+    if lsid is not None and not (isinstance(session_id, Binary) and len(session_id) == 16):
+        raise CommandError(14, "lsid must be a document whose id is a UUID")
+    in_transaction = "autocommit" in command
+    if number is None:
+        if in_transaction or "startTransaction" in command:
+            raise CommandError(72, "'autocommit' and 'startTransaction' need a 'txnNumber'")
+        return Invocation(bytes(session_id))
+    if session_id is None:
+        raise CommandError(72, "Transaction number requires a session ID to also be specified")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise CommandError(72, "Transaction number cannot be negative and must be an integer")
+    if not replica_set:
+        raise CommandError(20, "Transaction numbers are only allowed on a replica set member or mongos")
+    if in_transaction and command["autocommit"] is not False:
+        raise CommandError(72, "Specifying autocommit=true is not allowed.")
+    if "startTransaction" in command and not in_transaction:
+        raise CommandError(72, "Specifying startTransaction without autocommit=false is not allowed.")
+    if in_transaction:
+        _check_allowed(name, command)
+    elif name in _ENDINGS:
+        raise CommandError(50768, f"txnNumber may only be provided for {name} with autocommit=false")
+    elif name not in RETRYABLE_COMMANDS:
+        raise CommandError(50768, f"txnNumber is not supported for the command {name} outside a transaction")
+    return Invocation(bytes(session_id), int(number), in_transaction, command.get("startTransaction") is True)
+
+
+_NO_SESSION = Invocation()
+
+
+def _check_allowed(name: str, command: Document) -> None:
+    shown = next(iter(command))
+    if name not in _IN_TRANSACTIONS:
+        raise CommandError(263, f"Cannot run '{shown}' in a multi-document transaction.")
+    if name in _ENDINGS and command["$db"] != "admin":
+        raise CommandError(13, f"{shown} may only be run against the admin database.")
+    if name not in _ENDINGS:
+        if "writeConcern" in command:
+            raise CommandError(
+                72, f"{shown}: writeConcern is not allowed within a multi-statement transaction"
+            )
+        if "readConcern" in command and not command.get("startTransaction"):
+            raise CommandError(72, "Only the first command in a transaction may specify a readConcern")
+        if command["$db"] in ("admin", "config", "local"):
+            raise CommandError(
+                263, f"Cannot run command against the '{command['$db']}' database in a transaction"
+            )
+
+
+class Session:
+    """The last transaction number that a session used, and what came of it."""
+
+    def __init__(self, session_id: bytes) -> None:
+        self.session_id = session_id
+        self.number = -1
+        self.state = "none"  # none, in progress, committed, aborted, or retryable write
+        self.transaction: Transaction | None = None
+        self.reply: bytes | None = None
+        self.running = False
+        self.started = self.used = 0.0
+        self.connections: set[int] = set()
+        self.orphaned = False
+
+
+class Sessions:
+    """All sessions of one server.
+
+    Args:
+        storage: where transactions are begun, committed and aborted.
+        limits: how long a transaction lives.
+        is_held: says of a session's id whether the gate holds a command of it: such a transaction is not
+            idle.
+    """
+
+    def __init__(self, storage: Storage, limits: Limits, is_held: Callable[[bytes], bool]) -> None:
+        self._storage = storage
+        self._limits = limits
+        self._is_held = is_held
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
+        self._in_progress: set[Session] = set()
+        self._reply_bytes = 0
+
+    def get(self, session_id: bytes) -> Session:
+        """The session, made now if it is new; the longest unused one may be forgotten for it."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            self._make_room()
+            session = self._sessions[session_id] = Session(session_id)
+        self._sessions.move_to_end(session_id)
+        session.used = time.monotonic()
+        return session
+
+    def _make_room(self) -> None:
+        while len(self._sessions) >= _MAX_SESSIONS:
+            unused = next(
+                (s for s in self._sessions.values() if s.state != "in progress" and not s.running), None
+            )
+            if unused is None:
+                raise CommandError(261, f"Unable to add session: too many active sessions ({_MAX_SESSIONS})")
+            self._forget_reply(unused)
+            del self._sessions[unused.session_id]
+
+    # --- transactions
+
+    def enter(
+        self, session: Session, invocation: Invocation, name: str, connection: int
+    ) -> Transaction | None:
+        """The transaction that a command runs in; None for an ending of one that is already over.
+
+        Raises:
+            CommandError: 225, 251, 256, 117.
+        """
+        number = invocation.number
+        assert number is not None
+        self.expire()
+        self._check_age(session, number)
+        if invocation.starts:
+            self._start(session, number)
+        elif number > session.number or session.state in ("none", "retryable write"):
+            raise self._no_such_transaction(session, number)
+        elif session.state == "aborted":
+            raise CommandError(251, f"Transaction with {{ txnNumber: {number} }} has been aborted.")
+        elif session.state == "committed":
+            if name == "committransaction":
+                return None
+            raise CommandError(256, f"Transaction with {{ txnNumber: {number} }} has been committed.")
+        session.connections.add(connection)
+        session.orphaned = False
+        return session.transaction
+
+    def _check_age(self, session: Session, number: int) -> None:
+        if number < session.number:
+            message = (
+                f"Cannot start transaction {number} on session {session.session_id.hex()} because a newer"
+            )
+            raise CommandError(
+                225, f"{message} transaction with txnNumber {session.number} has already started."
+            )
+
+    def _start(self, session: Session, number: int) -> None:
+        if number == session.number:
+            message = (
+                f"Cannot start a transaction at given transaction number {number} because a transaction with"
+            )
+            raise CommandError(117, f"{message} the same number is in state {session.state}")
+        self.abort(session)
+        self._forget_reply(session)
+        session.number, session.state = number, "in progress"
+        session.transaction = self._storage.begin()
+        session.started, session.connections = time.monotonic(), set()
+        self._in_progress.add(session)
+
+    def _no_such_transaction(self, session: Session, number: int) -> CommandError:
+        message = f"Given transaction number {number} does not match any in-progress transactions."
+        return CommandError(251, f"{message} The active transaction number is {session.number}")
+
+    def commit(self, session: Session) -> None:
+        """Commit the session's transaction."""
+        assert session.transaction is not None
+        self._storage.commit(session.transaction)
+        self._ended(session, "committed")
+
+    def abort(self, session: Session) -> None:
+        """Abort the session's transaction, if one is in progress."""
+        if session.state == "in progress" and session.transaction is not None:
+            self._storage.abort(session.transaction)
+            self._ended(session, "aborted")
+
+    def _ended(self, session: Session, state: str) -> None:
+        session.state, session.transaction = state, None
+        self._in_progress.discard(session)
+
+    def expire(self, waited_for: Transaction | None = None) -> float:
+        """Abort the transactions whose time is over.
+
+        Args:
+            waited_for: a transaction that somebody is waiting for: less patience is had with it.
+
+        Returns:
+            The seconds until it is worth asking again about `waited_for`.
+        """
+        now, patience = time.monotonic(), self._limits.lifetime
+        for session in list(self._in_progress):
+            contended = session.transaction is waited_for
+            left = session.started + self._limits.lifetime - now
+            if session.running or self._is_held(session.session_id):
+                left = max(left, 0.05)
+            else:
+                idle = self._limits.idle if contended else self._limits.lifetime
+                left = min(left, session.used + (self._limits.orphaned if session.orphaned else idle) - now)
+            if left <= 0:
+                self.abort(session)
+            elif contended:
+                patience = left
+        return patience
+
+    def connection_closed(self, connection: int) -> None:
+        """A transaction whose last connection closed has only a moment left (a driver may come back by
+        another).
+        """
+        for session in list(self._in_progress):
+            session.connections.discard(connection)
+            session.orphaned = not session.connections
+
+    def end(self, session_id: bytes) -> None:
+        """Forget a session; its transaction is aborted."""
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self.abort(session)
+            self._forget_reply(session)
+
+    def end_all(self) -> None:
+        """Forget every session."""
+        for session_id in list(self._sessions):
+            self.end(session_id)
+
+    # --- retryable writes
+
+    def begin_write(self, session: Session, number: int) -> bytes | None:
+        """Begin a retryable write.
+
+        Returns:
+            None when it is new, or the BSON of the reply when it was already done.
+
+        Raises:
+            CommandError: 225 for a number that is too old, 117 for one that a transaction used.
+        """
+        self._check_age(session, number)
+        if number == session.number:
+            if session.state != "retryable write":
+                raise CommandError(
+                    117, f"Retryable write with txnNumber {number} is prohibited: it is a transaction's"
+                )
+            return session.reply
+        self.abort(session)
+        self._forget_reply(session)
+        session.number, session.state = number, "retryable write"
+        return None
+
+    def keep_reply(self, session: Session, reply: Document) -> None:
+        """Remember the whole reply of a retryable write that was done."""
+        self._forget_reply(session)
+        session.reply = encode({**reply})
+        self._reply_bytes += len(session.reply)
+        for other in list(self._sessions.values()):
+            if self._reply_bytes <= _MAX_REPLY_BYTES:
+                break
+            if other is not session:
+                self._forget_reply(other)
+
+    def _forget_reply(self, session: Session) -> None:
+        if session.reply is not None:
+            self._reply_bytes -= len(session.reply)
+            session.reply = None
