@@ -188,8 +188,8 @@ class _LoopScopes:
             "loop-scopes-differ",
             self.project.shown(fixture.file),
             fixture.node.lineno,
-            f"the fixture {fixture.node.name} runs on the {fixture.loop}'s loop, {name}{more} on the {loop}'s:"
-            " what it gives to the test belongs to another loop",
+            f"the fixture {fixture.node.name} runs on the {fixture.loop}'s loop, {name}{more} on the {loop}'s"
+            ": what it gives to the test belongs to another loop",
             f'give the tests `@pytest.mark.asyncio(loop_scope="{fixture.loop}")`, or the fixture '
             f'`loop_scope="{loop}"` and `scope="{loop}"`',
         )

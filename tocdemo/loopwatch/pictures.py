@@ -172,10 +172,10 @@ class _Timeline:
         yield text(8, lane.y + 4, lane.name, "; ".join(_loop_words(loop) for loop in lane.loops[:3]))
         mine = [test for test in self.tests if any(test.loop == loop.number for loop in lane.loops)]
         if mine:
-            words = _short(mine[0].nodeid) if len(mine) == 1 else f"{len(mine)} tests"
+            words = _short(mine[0].nodeid).removeprefix("test_") if len(mine) == 1 else f"{len(mine)} tests"
             title = "; ".join(_short(test.nodeid) for test in mine)
-            x = 66 if len(lane.loops) == 1 else 106
-            yield text(x, lane.y + 4, clipped(words, 28), title, fill=FAINT, font_size=11)
+            x = 74 if len(lane.loops) == 1 else 112
+            yield text(x, lane.y + 4, clipped(words, 30), title, fill=FAINT, font_size=11)
         if len(lane.loops) > 1:
             yield text(
                 LABEL - 8,
@@ -188,7 +188,7 @@ class _Timeline:
         for loop in lane.loops:
             begin, end = self._x(loop.made, left), self._x(loop.closed, right)
             yield line(begin, lane.y, end, lane.y, _loop_words(loop), stroke=INK, stroke_width=1.5)
-            if loop.made is not None:
+            if loop.made is not None and len(lane.loops) == 1:
                 yield mark(
                     "circle",
                     f"made {_where(loop.made)}",
@@ -355,7 +355,7 @@ class _Holding:
 
     def _titles(self) -> Iterator[str]:
         for (x, _), words in (
-            (self.LEFT, f"modules and their names, {self.moment}"),
+            (self.LEFT, clipped(f"names, {self.moment}", 58)),
             (self.MIDDLE, "client objects"),
             (self.RIGHT, "event loops"),
         ):
@@ -415,7 +415,7 @@ class _Holding:
             yield text(
                 x + 8,
                 y + 37,
-                clipped(_made_briefly(client), 36),
+                clipped(_made_briefly(client), 34),
                 _made_words(client),
                 fill=FAINT,
                 font_size=11,
@@ -453,7 +453,7 @@ class _Holding:
             yield mark("circle", words, cx=x + 14, cy=y + 14, r=4, fill=GOOD)
         yield text(x + 26, y + 18, f"loop #{number}, " + ("closed" if closed else "open"), words)
         when = _where(loop.closed) if closed else _where(loop.made) if loop.made else "before the record"
-        yield text(x + 8, y + 34, clipped(when, 36), words, fill=FAINT, font_size=11)
+        yield text(x + 8, y + 34, clipped(when, 32), words, fill=FAINT, font_size=11)
 
     @staticmethod
     def _box(x: float, y: float, width: float, height: float, words: str, dashed: bool = False) -> str:
