@@ -344,10 +344,10 @@ class Dispatcher:
         self, reply: Document, name: str, command: Document, labels: list[str] | None = None
     ) -> None:
         if labels is None:
-            code = reply.get("code") or reply.get("writeConcernError", {}).get("code", 0)
             in_transaction = "autocommit" in command
             labels = labels_for(
-                code,
+                reply.get("code"),
+                reply.get("writeConcernError", {}).get("code"),
                 name=name,
                 in_transaction=in_transaction,
                 retryable_write="txnNumber" in command and not in_transaction,

@@ -73,7 +73,7 @@ CODE_NAMES = {
 }
 
 RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-_TRANSIENT_CODES = frozenset({24, 112, 239, 246, 267})
+_TRANSIENT_CODES = frozenset({24, 112, 239, 246, 251, 267})
 
 
 class CommandError(Exception):
@@ -113,24 +113,31 @@ def not_implemented(what: str) -> CommandError:
     )
 
 
-def labels_for(code: int, *, name: str, in_transaction: bool, retryable_write: bool) -> list[str]:
+def labels_for(
+    code: int | None,
+    write_concern_code: int | None = None,
+    *,
+    name: str,
+    in_transaction: bool,
+    retryable_write: bool,
+) -> list[str]:
     """The error labels that a server of MongoDB 4.4 or later adds by itself.
 
     Args:
-        code: the error's code.
+        code: the error's code; None when the command itself succeeded.
+        write_concern_code: the code of its `writeConcernError`, or None.
         name: the command's name, in lower case.
         in_transaction: whether the command carried `autocommit: false`.
         retryable_write: whether it carried a `txnNumber` outside a transaction.
 
     Returns:
-        Labels in the order in which MongoDB sends them, often none.
+        The labels, often none.
     """
-    ends_transaction = name in ("committransaction", "aborttransaction")
-    if in_transaction and not ends_transaction:
-        transient = code in _TRANSIENT_CODES or code == 251 or code in RETRYABLE_WRITE_CODES
-        return ["TransientTransactionError"] if transient else []
-    if in_transaction and (code in _TRANSIENT_CODES or code == 251):
+    ending = name in ("committransaction", "aborttransaction")
+    if in_transaction and code in _TRANSIENT_CODES:
         return ["TransientTransactionError"]
-    if (retryable_write or ends_transaction) and code in RETRYABLE_WRITE_CODES:
+    if in_transaction and not ending and code in RETRYABLE_WRITE_CODES:
+        return ["TransientTransactionError"]
+    if (retryable_write or ending) and {code, write_concern_code} & RETRYABLE_WRITE_CODES:
         return ["RetryableWriteError"]
     return []
