@@ -56,10 +56,11 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
     if entry is not None and (callee is None or entry.keeps_loop):
         return Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
     if callee is not None:
+        kind, number = type(callee).__name__, loop or _loop_of(ledger, callee, running)
         for value, name, holder in _used_names(project[0]):
             if value is callee:
-                return Culprit(name, type(callee).__name__, entry, holder, loop)
-        return Culprit(type(callee).__name__, type(callee).__name__, entry, None, loop)
+                return Culprit(name, kind, entry, holder, number)
+        return Culprit(kind, kind, entry, None, number)
     return _by_loop_attribute(ledger, steps, loop, running)
 
 
@@ -132,13 +133,22 @@ def _by_loop_attribute(ledger: Ledger, steps: list[Step], loop: int | None, runn
     """The last resort: something in the frames that stores a loop which is not the running one."""
     for step in steps:
         for name, value in step.frame.f_locals.items():
-            other = value.get_loop() if isinstance(value, asyncio.Future) else stored(value).get("_loop")
-            if not isinstance(other, asyncio.AbstractEventLoop):
-                continue
-            number = ledger.loop_entry(other).number
-            if number == loop if loop is not None else number != running:
+            number = _loop_of(ledger, value, running)
+            if number is not None and loop in (None, number):
                 mine = ledger.sites.kind(step.file) == "project"
                 return Culprit(
                     name if mine else type(value).__name__, type(value).__name__, None, None, number
                 )
     return Culprit("something", "something", None, None, loop)
+
+
+def _loop_of(ledger: Ledger, value: Any, running: int | None) -> int | None:
+    """Return the number of the loop that the object is or keeps as `_loop`, unless it is the running one."""
+    if isinstance(value, asyncio.AbstractEventLoop):
+        other = value
+    else:
+        other = value.get_loop() if isinstance(value, asyncio.Future) else stored(value).get("_loop")
+    if not isinstance(other, asyncio.AbstractEventLoop):
+        return None
+    number = ledger.loop_entry(other).number
+    return number if number != running else None

@@ -217,9 +217,7 @@ class Explainer:
         if client is not None and client.bound is not None:
             how = "when it was made" if client.at_creation else "at its first use"
             return f"{how}, {_where(client.bound)}"
-        ran = (
-            f"while loop #{cause.loop} ran, {self._ran_text(cause.loop)}" if cause.loop else "not known when"
-        )
+        ran = self._ran_text(cause.loop) if cause.loop else "not known when"
         made = f"; the {client.short} was made {_where(client.made)}" if client and client.made else ""
         return f"{ran} (the binding itself was not seen){made}"
 
@@ -227,11 +225,11 @@ class Explainer:
         entry: LoopEntry = self._ledger.loop_number(number)
         if entry.tests:
             more = f" and {len(set(entry.tests)) - 1} more" if len(set(entry.tests)) > 1 else ""
-            return f"in {_short(entry.tests[0])}{more}"
+            return f"while loop #{number} ran, in {_short(entry.tests[0])}{more}"
         for (loop, test, phase, fixture), _ in self._ledger.ran.items():
             if loop == number and test:
-                return f"in {fixture or phase} of {_short(test)}"
-        return "in no test that was seen"
+                return f"while loop #{number} ran, in {fixture or phase} of {_short(test)}"
+        return f"not known when: loop #{number} did not run in any test of this record"
 
     def _held(
         self, held: list[Name], fixture: tuple[str, str] | None, client: ClientEntry | None, cause: Cause

@@ -247,6 +247,8 @@ class Ledger:
 
     def _loop_runs(self, loop: Any) -> None:
         entry = self.loop_entry(loop)
+        if asyncio._get_running_loop() is not None:
+            return  # it will not run: another one does
         fixture = self.fixtures[-1] if self.fixtures else None
         key = (entry.number, self.test, self.phase, fixture)
         if key not in self.ran:

@@ -58,6 +58,7 @@ class Watch:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Begin now if the plugin came too late for the first hook; refuse a file that cannot be written."""
         self._start(config)
+        self._worker = getattr(config, "workerinput", {}).get("workerid")
         if self._json is not None and not Path(self._json).absolute().parent.is_dir():
             raise pytest.UsageError(
                 f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent}; create it first"
@@ -66,7 +67,6 @@ class Watch:
     def _start(self, config: pytest.Config) -> None:
         if self._ledger is not None or self.recording is not None:
             return
-        self._worker = getattr(config, "workerinput", {}).get("workerid")
         self._ledger = Ledger(str(config.rootpath), culprit)
         self._explainer = Explainer(self._ledger)
         config.add_cleanup(self._stop)

@@ -1,6 +1,6 @@
 """Small projects that show the bug with one library each, and a runner that gives their record.
 
-Each project is a dictionary of file names and texts; the tests write it to a fresh folder and run pytest on it.
+Each project is a dictionary of file names and texts; the tests write it to a fresh folder and run it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import dedent
 
-# Imported here once: pytester forgets what a run in this process imports, and importing them again takes seconds.
+# Imported here once: pytester forgets what a run in this process imports, and to import it again takes long.
 import aiohttp  # noqa: F401
 import aiosqlite  # noqa: F401
 import httpx  # noqa: F401
@@ -23,6 +23,8 @@ import sqlalchemy.ext.asyncio  # noqa: F401
 
 from tocdemo.loopwatch import Recording, Watch
 
+# Hypothesis' plugin would be imported anew, with rewritten assertions, in each run: three seconds.
+QUICKLY = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist")
 INI = "[pytest]\nasyncio_mode = strict\nasyncio_default_fixture_loop_scope = function\n"
 
 
@@ -55,7 +57,7 @@ def run(pytester: pytest.Pytester, files: dict[str, str], *args: str) -> Outcome
     """Run pytest on the project, in this process, with a fresh `Watch`."""
     write(pytester, files)
     watch = Watch()
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", *args, plugins=[watch])
+    result = pytester.runpytest_inprocess(*QUICKLY, *args, plugins=[watch])
     counts = result.parseoutcomes()
     assert watch.recording is not None
     failed = counts.get("failed", 0) + counts.get("errors", 0)
@@ -65,8 +67,7 @@ def run(pytester: pytest.Pytester, files: dict[str, str], *args: str) -> Outcome
 @contextmanager
 def line_server(answer: type[socketserver.StreamRequestHandler]) -> Iterator[int]:
     """Serve `answer` on a free port of the loopback, in a thread; yield the port."""
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), answer)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -74,6 +75,15 @@ def line_server(answer: type[socketserver.StreamRequestHandler]) -> Iterator[int
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Says nothing of clients that are cut off: that is what the tests are about."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address) -> None:
+        pass
 
 
 class Http(socketserver.StreamRequestHandler):
@@ -86,7 +96,7 @@ class Http(socketserver.StreamRequestHandler):
 
 
 class Redis(socketserver.StreamRequestHandler):
-    """Answers as Redis does to the few commands that a client sends here: PING with +PONG, all others with +OK."""
+    """Answers as Redis does to what a client sends here: PING with +PONG, the rest with +OK."""
 
     def handle(self) -> None:
         while head := self.rfile.readline():
@@ -101,7 +111,7 @@ class Redis(socketserver.StreamRequestHandler):
 
 
 def incident(driver_import: str, client: str) -> dict[str, str]:
-    """The incident in small: a client at import, two copies of its names, and a fixture that rebinds the originals."""
+    """The incident in small: a client at import, copies of its names, and a fixture that rebinds the originals."""
     return {
         "app/db/base.py": f"""
             {driver_import}

@@ -1,8 +1,9 @@
-"""Each library that has the bug, in a small project: the failing test is explained from the record and the frames."""
+"""Each library that has the bug, in a small project whose failing test is explained."""
 
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -22,9 +23,7 @@ def uri():
 @pytest.fixture(params=["motor", "pymongo"])
 def mongo(request, uri):
     if request.param == "motor":
-        return incident(
-            "from motor.motor_asyncio import AsyncIOMotorClient", f"AsyncIOMotorClient({uri!r})"
-        )
+        return incident("from motor.motor_asyncio import AsyncIOMotorClient", f"AsyncIOMotorClient({uri!r})")
     return incident("from pymongo import AsyncMongoClient", f"AsyncMongoClient({uri!r})")
 
 
@@ -34,16 +33,18 @@ def test_the_incident_is_explained_with_both_copies_and_where_the_new_client_is_
     text = outcome.explanation("test_two")
     head, *rest = text.splitlines()
     assert head == (
-        "loopwatch: books_collection belongs to loop #1, closed at the teardown of test_one; this test runs on loop #3"
+        "loopwatch: books_collection belongs to loop #1, closed at the teardown of test_one; "
+        "this test runs on loop #3"
     )
     assert "at its first use, app/db/toc.py:6, in test_one (call)" in rest[0]
     assert (
-        "app.db.toc.books_collection, _client, copied from app.db.base by `from .base import _client, books_collection`"
-        " (line 2)" in text
+        "app.db.toc.books_collection, _client, copied from app.db.base by "
+        "`from .base import _client, books_collection` (line 2)" in text
     )
     assert "base.books_collection is another object now, made in reinit, not bound yet" in text
     assert (
-        "app/db/toc.py:2: write `from . import base` there, and base.books_collection, base._client wherever" in text
+        "app/db/toc.py:2: write `from . import base` there, and base.books_collection, base._client wherever"
+        in text
     )
     assert "tests/test_toc.py:4: write `from app.db import base` there, and base.books_collection" in text
     assert text in outcome.text
@@ -54,11 +55,13 @@ def test_one_cause_has_one_full_explanation_and_the_others_refer_to_it(pytester,
     for name, runs_on in (("test_three", 4), ("test_own", 5)):
         head, reference = outcome.explanation(name).splitlines()
         assert head.endswith(f"this test runs on loop #{runs_on}")
-        assert reference == "  the same cause as in tests/test_toc.py::test_two, which has the full explanation"
+        assert (
+            reference == "  the same cause as in tests/test_toc.py::test_two, which has the full explanation"
+        )
 
 
 def test_who_follows_the_change_lines_alone_ends_green(pytester, mongo):
-    """Apply what the change lines say, mechanically: the import they name, and the new names instead of the bare ones."""
+    """Apply mechanically what the change lines say: the import, and new names instead of the bare ones."""
     text = run(pytester, mongo).explanation("test_two")
     changes = re.findall(r"(\S+):(\d+): write `(.+?)` there, and (.+?) wherever", text)
     assert {change[0] for change in changes} == {"app/db/toc.py", "tests/test_toc.py"}
@@ -71,8 +74,8 @@ def test_who_follows_the_change_lines_alone_ends_green(pytester, mongo):
             bare = name.rpartition(".")[2]
             body = re.sub(rf"(?<![\w.]){bare}\b", name, body)
         mended[file] = body
-    for module in [name for name in __import__("sys").modules if name.split(".")[0] in ("app", "tests")]:
-        del __import__("sys").modules[module]
+    for module in [name for name in sys.modules if name.split(".")[0] in ("app", "tests")]:
+        del sys.modules[module]
     outcome = run(pytester, mended)
     assert (outcome.passed, outcome.failed) == (5, 0)
     assert outcome.recording.explanations == {}
@@ -103,7 +106,9 @@ def test_a_lock_made_at_import_is_explained(pytester):
     )
     assert (outcome.passed, outcome.failed) == (1, 1)
     text = outcome.explanation("test_contended[2]")
-    assert text.startswith("loopwatch: lock belongs to loop #1, closed at the teardown of test_contended[1]; this test")
+    assert text.startswith(
+        "loopwatch: lock belongs to loop #1, closed at the teardown of test_contended[1]; this test"
+    )
     assert "at its first use, test_lock.py:9, in test_contended[1] (call)" in text
     assert "test_lock.lock, made there (line 5)" in text
 
@@ -212,7 +217,9 @@ def test_a_redis_client_is_explained(pytester):
         )
     assert (outcome.passed, outcome.failed) == (1, 1)
     text = outcome.explanation("test_ping[2]")
-    assert text.startswith("loopwatch: store.cache belongs to loop #1, closed at the teardown of test_ping[1]")
+    assert text.startswith(
+        "loopwatch: store.cache belongs to loop #1, closed at the teardown of test_ping[1]"
+    )
     assert "store.py:4 makes cache once" in text
 
 
