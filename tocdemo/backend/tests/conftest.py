@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from app.db import audit_log, base
-from app.db.driver import SERVER_SELECTION_TIMEOUT_MS, make_client
+from app.db.driver import SERVER_SELECTION_TIMEOUT_MS, close_client, make_client
 
 # Tests empty their database. They touch none but those named like this: a run's own, to be thrown away.
 TEST_DATABASE_PREFIX = "toctest_"
@@ -47,7 +47,7 @@ async def motor_reinit_db(empty_database):
     base.books_collection = base._database["books"]
     base.audit_log_collection = base._database["audit_log"]
     yield base._client
-    base._client.close()
+    await close_client(base._client)
 
 
 @pytest.fixture(autouse=True)

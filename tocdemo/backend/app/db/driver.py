@@ -41,6 +41,13 @@ async def start_session(client: Any) -> Any:
     return await session if inspect.isawaitable(session) else session
 
 
+async def close_client(client: Any) -> None:
+    """Close the client: PyMongo's `close` is awaited, Motor's is not."""
+    closing = client.close()
+    if inspect.isawaitable(closing):
+        await closing
+
+
 async def supports_transactions(client: Any) -> bool:
     """Ask the server whether it has transactions: a replica set or a sharded cluster, not a standalone.
 

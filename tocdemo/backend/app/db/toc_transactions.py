@@ -1,7 +1,7 @@
 """Changes of a book's table of contents (TOC) that lose nothing when several happen at once.
 
 The API's routes call the five operations below. Each reads the TOC, changes it, and writes it back only if
-its version is still the one that was read: a compare-and-swap. Errors that a caller can act on are ValueErrors.
+its version is still the one that was read: a compare-and-swap. Errors for the caller are ValueErrors.
 """
 
 import asyncio

@@ -1,0 +1,321 @@
+"""The faults of the incident: small, named source transforms that put back what the mended backend cured.
+
+A fault works on the syntax tree (libcst) of one or two files, so that it yields real source that a lesson can
+show and a learner can edit. Faults compose in any order. Called by `workspace`, `runs` and the lessons; knows
+the backend's text, not how it is run.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import libcst as cst
+import libcst.matchers as m
+
+from . import sources
+
+Files = Mapping[str, str]
+
+
+class NothingToChange(ValueError):
+    """A fault did not find what it takes away: the text has the fault already, or was edited."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A named way to break the mended backend.
+
+    `sentence` says what the fault does to the source, `mend` what its cure does. `transforms` holds a
+    function from source text to source text for each path that the fault changes.
+    """
+
+    name: str
+    sentence: str
+    mend: str
+    transforms: Mapping[str, Callable[[cst.Module], cst.Module]]
+
+    def apply(self, files: Files) -> dict[str, str]:
+        """Return `files` with the fault put in. Raises NothingToChange when a file has nothing to change."""
+        return dict(files) | {path: _apply(self.name, path, files[path]) for path in self.transforms}
+
+
+def with_faults(names: Iterable[str]) -> dict[str, str]:
+    """Return the backend's files with the named faults, in any order. Raises ValueError for a bad name."""
+    wanted = {get(name).name for name in names}
+    files = dict(sources.mended())
+    for path in files:
+        here = frozenset(name for name in wanted if path in FAULTS[name].transforms)
+        files[path] = _file_with(path, here)
+    return files
+
+
+def get(name: str) -> Fault:
+    """Return the fault of that name. Raises ValueError that lists the names when there is none."""
+    if name not in FAULTS:
+        raise ValueError(f"There is no fault {name!r}. The faults: {', '.join(FAULTS)}")
+    return FAULTS[name]
+
+
+def state(name: str) -> tuple[str, ...]:
+    """Return the names of a state's faults. Raises ValueError when there is no such state."""
+    if name not in STATES:
+        raise ValueError(f"There is no state {name!r}. The states: {', '.join(STATES)}")
+    return STATES[name]
+
+
+def faults_in(path: str, text: str) -> frozenset[str] | None:
+    """Return the faults that `text`, a version of the file `path`, has; None when it is in no known state."""
+    for faults in _combinations(path):
+        if _file_with(path, faults) == text:
+            return faults
+    return None
+
+
+def diff(name: str) -> str:
+    """Return what the fault changes, as a unified diff from the mended source to the faulty one."""
+    before, after = with_faults([]), with_faults([name])
+    return "".join(unified_diff(path, before[path], after[path]) for path in FAULTS[name].transforms)
+
+
+def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:
+    """Return a unified diff of two versions of one file; empty when they are the same."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), path, path, n=context
+    )
+    return "".join(lines)
+
+
+def _file_with(path: str, faults: frozenset[str]) -> str:
+    text = sources.mended()[path]
+    for name in sorted(faults):
+        text = _apply(name, path, text)
+    return text
+
+
+@cache
+def _apply(name: str, path: str, text: str) -> str:
+    """Return the text of the file `path` with one fault put in. Raises NothingToChange."""
+    fault = FAULTS[name]
+    after = _without_unused_imports(fault.transforms[path](cst.parse_module(text))).code
+    if after == text:
+        raise NothingToChange(
+            f"{name}: found nothing to change in {path}. Is the fault there already, or was the file edited? "
+            f"The fault is: {fault.sentence}"
+        )
+    return after
+
+
+def _combinations(path: str) -> list[frozenset[str]]:
+    combinations = [frozenset()]
+    for name, fault in FAULTS.items():
+        if path in fault.transforms:
+            combinations += [each | {name} for each in combinations]
+    return combinations
+
+
+# --- the transforms ----------------------------------------------------------------------------------------
+
+
+def _copy_names(module: cst.Module) -> cst.Module:
+    """`from . import base` and `base.x` become `from .base import x` and `x`."""
+    used = _UsedOfBase()
+    module.visit(used)
+    return module.visit(_CopyNames(sorted(used.names))) if used.names else module
+
+
+_BASE_ATTRIBUTE = m.Attribute(value=m.Name("base"))
+
+
+class _UsedOfBase(cst.CSTVisitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:
+        if m.matches(node, _BASE_ATTRIBUTE):
+            self.names.add(node.attr.value)
+
+
+class _CopyNames(cst.CSTTransformer):
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def leave_Attribute(self, original: cst.Attribute, updated: cst.Attribute) -> cst.BaseExpression:
+        return updated.attr if m.matches(updated, _BASE_ATTRIBUTE) else updated
+
+    def leave_SimpleStatementLine(
+        self, original: cst.SimpleStatementLine, updated: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.FlattenSentinel:
+        line = updated.body[0]
+        if not m.matches(line, m.ImportFrom(names=[m.ZeroOrMore(), _BASE_ALIAS, m.ZeroOrMore()])):
+            return updated
+        others = [alias for alias in line.names if not m.matches(alias, _BASE_ALIAS)]
+        base = cst.Attribute(line.module, cst.Name("base")) if line.module else cst.Name("base")
+        aliases = [cst.ImportAlias(cst.Name(name)) for name in self.names]
+        copies = line.with_changes(module=base, names=aliases)
+        if not others:
+            return updated.with_changes(body=[copies])
+        others[-1] = others[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        rest = updated.with_changes(body=[line.with_changes(names=others)])
+        return cst.FlattenSentinel([rest, cst.SimpleStatementLine(body=[copies])])
+
+
+_BASE_ALIAS = m.ImportAlias(name=m.Name("base"))
+
+
+def _make_fixture_sync(module: cst.Module) -> cst.Module:
+    """The async fixture becomes a plain one, which cannot await the client's `close`."""
+    return _in_function(module, "motor_reinit_db", _MakeSync())
+
+
+class _MakeSync(cst.CSTTransformer):
+    def leave_Decorator(self, original: cst.Decorator, updated: cst.Decorator) -> cst.Decorator:
+        return updated.with_deep_changes(updated.decorator, value=cst.Name("pytest"))
+
+    def leave_FunctionDef(self, original: cst.FunctionDef, updated: cst.FunctionDef) -> cst.FunctionDef:
+        return updated.with_changes(asynchronous=None)
+
+    def leave_Await(self, original: cst.Await, updated: cst.Await) -> cst.BaseExpression:
+        if not m.matches(updated, m.Await(expression=m.Call(func=m.Name("close_client")))):
+            return updated
+        client = updated.expression.args[0].value
+        return cst.Call(cst.Attribute(client, cst.Name("close")))
+
+
+def _drop_io_loop(module: cst.Module) -> cst.Module:
+    """The client is made without `io_loop`."""
+    return _in_function(module, "motor_reinit_db", _DropIoLoop())
+
+
+class _DropIoLoop(cst.CSTTransformer):
+    def leave_Call(self, original: cst.Call, updated: cst.Call) -> cst.Call:
+        kept = [arg for arg in updated.args if not m.matches(arg, m.Arg(keyword=m.Name("io_loop")))]
+        if kept and len(kept) < len(updated.args):
+            kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        return updated.with_changes(args=kept)
+
+
+def _drop_guard(module: cst.Module) -> cst.Module:
+    """Read, change, write: without asking whether the TOC is still the one that was read."""
+    return _in_function(module, "_change_chapters", _DropGuard())
+
+
+class _DropGuard(cst.CSTTransformer):
+    def leave_For(self, original: cst.For, updated: cst.For) -> cst.FlattenSentinel:
+        return cst.FlattenSentinel(updated.body.body)
+
+    def leave_If(self, original: cst.If, updated: cst.If) -> cst.If | cst.FlattenSentinel:
+        if not m.matches(updated.test, m.Await(expression=m.Call(func=m.Name("_write_toc")))):
+            return updated
+        write = cst.SimpleStatementLine(body=[cst.Expr(updated.test)])
+        return cst.FlattenSentinel([write, *updated.body.body])
+
+    def leave_Call(self, original: cst.Call, updated: cst.Call) -> cst.BaseExpression:
+        guard = m.matches(updated, m.Call(func=m.Name("_unchanged")))
+        return cst.parse_expression('{"_id": object_id}') if guard else updated
+
+    def leave_SimpleStatementLine(
+        self, original: cst.SimpleStatementLine, updated: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.RemovalSentinel:
+        retries = m.findall(updated, m.Name("_back_off") | m.Name("_TOO_BUSY"))
+        return cst.RemoveFromParent() if retries else updated
+
+
+def _drop_read_back(module: cst.Module) -> cst.Module:
+    """Test 25 looks at what the two updates returned, and not at what was stored."""
+    return _in_function(module, "test_concurrent_updates_different_chapters", _DropReadBack())
+
+
+class _DropReadBack(cst.CSTTransformer):
+    def leave_SimpleStatementLine(
+        self, original: cst.SimpleStatementLine, updated: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.RemovalSentinel:
+        return cst.RemoveFromParent() if m.findall(updated, m.Name("stored")) else updated
+
+
+def _in_function(module: cst.Module, name: str, transformer: cst.CSTTransformer) -> cst.Module:
+    """Apply `transformer` inside the module's function `name`, and nowhere else."""
+    body = [
+        node.visit(transformer) if m.matches(node, m.FunctionDef(name=m.Name(name))) else node
+        for node in module.body
+    ]
+    return module.with_changes(body=body)
+
+
+# What a fault can leave without a use. Named, so that a learner's own unused import stays.
+_IMPORTS = ("asyncio", "pytest_asyncio", "close_client")
+
+
+def _without_unused_imports(module: cst.Module) -> cst.Module:
+    unused = [name for name in _IMPORTS if len(re.findall(rf"\b{name}\b", module.code)) == 1]
+    return module.visit(_DropImports(unused)) if unused else module
+
+
+class _DropImports(cst.CSTTransformer):
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
+        return False
+
+    def leave_Import(self, original: cst.Import, updated: cst.Import) -> cst.Import | cst.RemovalSentinel:
+        return self._kept(updated)
+
+    def leave_ImportFrom(
+        self, original: cst.ImportFrom, updated: cst.ImportFrom
+    ) -> cst.ImportFrom | cst.RemovalSentinel:
+        return self._kept(updated)
+
+    def _kept(self, line: cst.Import | cst.ImportFrom) -> cst.Import | cst.ImportFrom | cst.RemovalSentinel:
+        names = [alias for alias in line.names if alias.name.value not in self.names]
+        if not names:
+            return cst.RemoveFromParent()
+        names[-1] = names[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        return line.with_changes(names=names) if len(names) < len(line.names) else line
+
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault(
+            "static-app-imports",
+            "app/db/toc_transactions.py imports the client and the collection themselves, once",
+            "app/db/toc_transactions.py imports the module `base` and asks it each time",
+            {sources.APP: _copy_names},
+        ),
+        Fault(
+            "static-test-imports",
+            "the test file imports the collection itself, once",
+            "the test file imports the module `base` and asks it each time",
+            {sources.SUITE: _copy_names},
+        ),
+        Fault(
+            "sync-fixture",
+            "the fixture motor_reinit_db is a plain function, which pytest runs outside any event loop",
+            "the fixture motor_reinit_db is async, and runs on the event loop of its test",
+            {sources.CONFTEST: _make_fixture_sync},
+        ),
+        Fault(
+            "unbound-client",
+            "the fixture makes its client without io_loop",
+            "the fixture passes io_loop=asyncio.get_running_loop() to the client",
+            {sources.CONFTEST: _drop_io_loop},
+        ),
+        Fault(
+            "unguarded-write",
+            "add, update, delete and reorder write without a guard, and test 25 does not read the book back",
+            "each write is a compare-and-swap on the version, with a retry, and test 25 reads the book back",
+            {sources.APP: _drop_guard, sources.SUITE: _drop_read_back},
+        ),
+    )
+}
+
+STATES: dict[str, tuple[str, ...]] = {
+    "mended": (),
+    "incident": ("static-app-imports", "static-test-imports", "sync-fixture", "unbound-client"),
+    "as-fixed": ("unguarded-write",),
+}

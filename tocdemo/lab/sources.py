@@ -1,0 +1,45 @@
+"""The backend's files as text: the one version that the package holds, which is the mended one.
+
+`faults` changes these texts, `workspace` and `runs` write them somewhere. Knows where the package keeps the
+backend, and nothing about what is wrong with it.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+BACKEND = Path(__file__).resolve().parent.parent / "backend"
+
+APP = "app/db/toc_transactions.py"
+CONFTEST = "tests/conftest.py"
+SUITE = "tests/test_db/test_toc_transactions.py"
+
+# Besides the app: what a learner gets. The package's further tests are not part of the 28.
+_TEST_FILES = ("pytest.ini", "tests/__init__.py", CONFTEST, "tests/test_db/__init__.py", SUITE)
+
+
+@cache
+def mended() -> Mapping[str, str]:
+    """Return the mended backend: a text for each path (with `/`, relative to the backend's folder)."""
+    app = (path.relative_to(BACKEND).as_posix() for path in BACKEND.glob("app/**/*.py"))
+    return {path: (BACKEND / path).read_text(encoding="utf-8") for path in sorted([*app, *_TEST_FILES])}
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write each text to its path below `folder`, each file whole or not at all."""
+    for path, text in files.items():
+        write_file(folder / path, text)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader meets the old text or the new one, never a part.
+
+    The folders above it are made. A `.pyc` of the old text is removed: one written in the same second would
+    be taken for the new text's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+    for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        stale.unlink(missing_ok=True)
