@@ -1,8 +1,9 @@
 """The server's speed, as ratios against peers that are measured in the same run.
 
-`python -m tocdemo.server.bench` runs it. The peers: a *floor*, which reads a frame and sends back a fixed reply
-without decoding anything (what sockets, threads and the client itself cost), and mongomock-motor in the process.
-Client cost is part of every figure. Rounds of all of them alternate, and the median round counts.
+`python -m tocdemo.server.bench` runs it. The peers: a *floor*, which reads a frame and sends back a fixed
+reply without decoding anything (what sockets, threads and the client itself cost), and mongomock-motor in
+the process. Client cost is part of every figure. Rounds of all of them alternate, and the median round
+counts.
 """
 
 from __future__ import annotations
@@ -205,7 +206,9 @@ print(resident() - before)
 
 
 def measure_memory() -> float | None:
-    """Megabytes of an idle server above an interpreter that imported mongomock and bson; None where unknown."""
+    """Megabytes of an idle server above an interpreter that imported mongomock and bson; None where
+    unknown.
+    """
     if not sys.platform.startswith("linux"):
         return None
     done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
@@ -228,7 +231,9 @@ async def count_lost_updates(rounds: int, writers: int = 20) -> int:
 
 
 async def _increment(client: Any, counters: Any, number: int) -> None:
-    """Read and write back in a transaction: safe only because a conflict is noticed and the driver tries again."""
+    """Read and write back in a transaction: safe only because a conflict is noticed and the driver tries
+    again.
+    """
 
     async def change(session: Any) -> None:
         found = await counters.find_one({"_id": number}, session=session)

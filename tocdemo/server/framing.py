@@ -225,9 +225,9 @@ def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
 def _decode(data: bytes, broken: Request) -> dict[str, Any]:
     try:
         return bson.decode(data, CODEC)
-    except RecursionError:
-        raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
-    except (BSONError, ValueError, TypeError, OverflowError) as error:
+    except (BSONError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        if "recursion" in str(error):  # bson wraps Python's RecursionError
+            raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
         raise MalformedRequest(broken, f"Invalid BSON: {error}") from None
 
 

@@ -1,0 +1,30 @@
+"""A standalone and a replica set for each test, and PyMongo clients of them."""
+
+import pymongo
+import pytest
+
+from tocdemo.server import EmbeddedServer, Limits
+
+
+@pytest.fixture
+def standalone():
+    with EmbeddedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def replica_set():
+    with EmbeddedServer(replica_set="rs0", limits=Limits(idle=0.5, orphaned=0.2)) as server:
+        yield server
+
+
+@pytest.fixture
+def client(standalone):
+    with pymongo.MongoClient(standalone.uri, serverSelectionTimeoutMS=5000) as client:
+        yield client
+
+
+@pytest.fixture
+def replica_client(replica_set):
+    with pymongo.MongoClient(replica_set.uri, serverSelectionTimeoutMS=5000) as client:
+        yield client
