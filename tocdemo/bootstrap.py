@@ -275,6 +275,9 @@ def _install(venv: str, keep_open: "tuple") -> None:
     command += ["--progress-bar", "off", "-r", "requirements.txt"]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     environment["PIP_USER"] = "0"
+    environment.setdefault(
+        "PIP_RETRIES", "2"
+    )  # pip's own 5 take more than a minute to say that there is no network
     with open(log, "w", encoding="utf-8") as file:
         streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
         pip = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=keep_open, **streams)
@@ -327,6 +330,8 @@ def _stage(log: str) -> str:
         lines = file.read().splitlines()
     if any(line.startswith("Installing collected packages") for line in lines):
         return "unpacking the packages"
+    if lines and "Retrying" in lines[-1]:
+        return "no answer from the package index, trying again"
     found = [line.split()[1] for line in lines if line.startswith("Collecting ")]
     return f"{len(found)} packages found, now {found[-1]}" if found else "looking for packages"
 
