@@ -116,6 +116,7 @@ class Ledger:
         self.clients: list[ClientEntry] = []
         self.uses: list[UseEntry] = []
         self.ran: dict[tuple[int, str | None, str, str | None], Ran] = {}
+        self.call_loops: dict[str, int] = {}
         self._culprit = culprit
         self._began = time.perf_counter()
         self._loop_ids: dict[int, LoopEntry] = {}
@@ -255,6 +256,7 @@ class Ledger:
             self.ran[key] = Ran(entry.number, Place(self.now(), self.phase, self.test, fixture))
             if self.phase == "call" and self.test is not None:
                 entry.tests.append(self.test)
+                self.call_loops.setdefault(self.test, entry.number)
 
     def _loop_closed(self, loop: Any, frame: FrameType) -> None:
         entry = self.loop_entry(loop)

@@ -204,10 +204,8 @@ class _RunningTest:
             self.error = (crash.message if crash else str(report.longrepr)).splitlines()[0]
 
     def frozen(self, ledger: Ledger) -> Test:
-        loops = [loop for (loop, test, phase, _) in ledger.ran if test == self.nodeid and phase == "call"]
-        return Test(
-            self.nodeid, self.number, self.outcome, self.error, dict(self.phases), loops[0] if loops else None
-        )
+        loop = ledger.call_loops.get(self.nodeid)
+        return Test(self.nodeid, self.number, self.outcome, self.error, dict(self.phases), loop)
 
 
 def _versions() -> dict[str, str]:

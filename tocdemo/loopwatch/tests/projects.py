@@ -111,7 +111,7 @@ class Redis(socketserver.StreamRequestHandler):
 
 
 def incident(driver_import: str, client: str) -> dict[str, str]:
-    """The incident in small: a client at import, copies of its names, and a fixture that rebinds the originals."""
+    """The incident in small: a client made at import, copies of its names, a fixture that rebinds them."""
     return {
         "app/db/base.py": f"""
             {driver_import}
