@@ -216,7 +216,7 @@ def measure_memory() -> float | None:
 
 
 async def count_lost_updates(rounds: int, writers: int = 20) -> int:
-    """Rounds of `writers` concurrent Motor transactions on one document; how many increments were lost."""
+    """Rounds of concurrent Motor transactions on one document; how many increments were lost."""
     lost = 0
     with EmbeddedServer(replica_set="rs0", limits=Limits(idle=1.0)) as server:
         client = AsyncIOMotorClient(server.uri)

@@ -364,7 +364,6 @@ def find(context: Context) -> Document:
         compile_projection(command.get("projection"), query),
         _whole(command, "batchSize", default=FIRST_BATCH),
         single=bool(command.get("singleBatch")),
-        in_transaction=context.transaction is not None,
     )
     return {"cursor": cursor}
 
@@ -413,6 +412,27 @@ def distinct(context: Context) -> Document:
     return {"values": list(values.values())}
 
 
+@_command("explain", explain=dict)
+def explain(context: Context) -> Document:
+    """How a command would find its documents: there are two ways."""
+    inner = context.command["explain"]
+    name = next(iter(inner), "")
+    statements = inner.get("updates") or inner.get("deletes")
+    if isinstance(statements, list) and statements and isinstance(statements[0], dict):
+        query = statements[0].get("q")
+    else:
+        query = inner.get("filter") or inner.get("query") or {}
+    by_id = isinstance(query, dict) and "_id" in query
+    plan = {"stage": "IDHACK"} if by_id else {"stage": "COLLSCAN", "direction": "forward"}
+    planner = {"namespace": f"{context.database}.{inner.get(name)}", "parsedQuery": query}
+    return {
+        "explainVersion": "1",
+        "queryPlanner": {**planner, "winningPlan": plan, "rejectedPlans": []},
+        "command": inner,
+        "serverInfo": {"host": context.dispatcher.address, "version": ".".join(map(str, VERSION))},
+    }
+
+
 @_command("aggregate", collection="self", pipeline=list, cursor=dict)
 def aggregate(context: Context) -> Document:
     """Run a pipeline; the last stage may write, by $out or $merge."""
@@ -429,18 +449,30 @@ def aggregate(context: Context) -> Document:
         ending = stages.pop()
     if any(isinstance(stage, dict) and next(iter(stage), "") in ("$out", "$merge") for stage in stages):
         raise CommandError(40601, "$out and $merge can only be the final stage in the pipeline")
-    if not isinstance(command["aggregate"], str):
-        raise not_implemented("aggregate on a database (aggregate: 1)")
-    documents = pipelines.run_pipeline(_start(context, stages), stages, lambda name: _all(context, name))
+    if isinstance(command["aggregate"], str):
+        documents = _start(context, stages)
+    else:
+        documents = _without_collection(context, stages.pop(0) if stages else {})
+    documents = pipelines.run_pipeline(documents, stages, lambda name: _all(context, name))
     if ending is not None:
         _write_result(context, documents, ending)
         documents = []
     size = _whole(command["cursor"], "batchSize", default=FIRST_BATCH)
-    in_transaction = context.transaction is not None
-    cursor = context.dispatcher.cursors.first_batch(
-        context.namespace, iter(documents), None, size, in_transaction=in_transaction
-    )
-    return {"cursor": cursor}
+    name = command["aggregate"] if isinstance(command["aggregate"], str) else "$cmd.aggregate"
+    namespace = f"{context.database}.{name}"
+    return {"cursor": context.dispatcher.cursors.first_batch(namespace, iter(documents), None, size)}
+
+
+def _without_collection(context: Context, first: Any) -> list[Document]:
+    """What `aggregate: 1` starts from: its first stage makes the documents."""
+    name = next(iter(first), "") if isinstance(first, dict) else ""
+    if name == "$documents" and isinstance(first[name], list):
+        return [document for document in first[name] if isinstance(document, dict)]
+    if name == "$listLocalSessions":
+        return [{"_id": {"id": Binary(key, 4)}} for key in context.dispatcher.sessions.ids()]
+    if name in ("$changeStream", "$currentOp"):
+        raise not_implemented(f"the pipeline stage {name}")
+    raise CommandError(73, "{aggregate: 1} needs a first stage that makes documents, for example $documents")
 
 
 def _start(context: Context, stages: list[Any]) -> list[Document]:
@@ -825,16 +857,28 @@ def create_indexes(context: Context) -> Document:
         raise CommandError(
             263, "Cannot create new indexes on existing collection in a multi-document transaction."
         )
-    collection = storage.collection(namespace)
+    check_namespace(namespace)
+    collection = storage.collection(namespace) if context.transaction is None else Collection(namespace)
     before = len(collection.indexes)
     for specification in specifications:
         if _is_new(collection, specification):
             partial = specification.get("partialFilterExpression")
             index = Index(specification["name"], specification, compile_query(partial) if partial else None)
+            if context.transaction is not None:
+                _create_index_in_transaction(context, index)
+                continue
             context.attempt(lambda index=index: storage.create_index(collection, index))
     reply = {"numIndexesBefore": before, "numIndexesAfter": len(collection.indexes)}
     note = {"note": "all indexes already exist"} if before == len(collection.indexes) else {}
     return {**reply, "createdCollectionAutomatically": created, **note}
+
+
+def _create_index_in_transaction(context: Context, index: Index) -> None:
+    assert context.transaction is not None
+    if index.unique:
+        raise not_implemented("creating a unique index in a transaction")
+    context.transaction.writes.setdefault(context.namespace, {})
+    context.transaction.indexes.setdefault(context.namespace, []).append(index)
 
 
 def _specification(entry: Any) -> Document:
@@ -867,6 +911,42 @@ def _is_new(collection: Collection, specification: Document) -> bool:
                 return False
             raise CommandError(85, f"Index already exists with a different name: {index.name}")
     return True
+
+
+@_command("renameCollection", to=str)
+def rename_collection(context: Context) -> Document:
+    """Give a collection another name."""
+    _need_admin(context)
+    source, target = context.namespace.partition(".")[2], context.command.get("to")
+    if not isinstance(target, str):
+        raise CommandError(14, "renameCollection needs 'to', the new name with its database")
+    for namespace in (source, target):
+        check_namespace(namespace)
+    storage = context.storage
+    if source not in storage.collections:
+        raise CommandError(26, f"Source collection {source} does not exist")
+    if target in storage.collections:
+        if not context.command.get("dropTarget"):
+            raise CommandError(48, f"target namespace exists: {target}")
+        context.attempt(lambda: storage.drop(target))
+    context.attempt(lambda: storage.rename(source, target))
+    return {}
+
+
+@_command("validate", collection="self")
+def validate(context: Context) -> Document:
+    """Counts: there is nothing on a disk that could be broken."""
+    collection = _existing(context)
+    documents = len(collection.table.documents)
+    return {
+        "ns": context.namespace,
+        "nrecords": documents,
+        "nIndexes": len(collection.indexes),
+        "keysPerIndex": {name: documents for name in collection.indexes},
+        "valid": True,
+        "warnings": [],
+        "errors": [],
+    }
 
 
 @_command("listIndexes", collection="self", cursor=dict)

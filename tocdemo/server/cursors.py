@@ -34,7 +34,6 @@ class Cursor:
     documents: Iterator[Document]
     project: Callable[[Document], Document] | None
     used: float
-    in_transaction: bool = False
 
     def batch(self, size: int | None) -> tuple[list[Document], bool]:
         """Up to `size` documents and 16 MiB of them, and whether the cursor is at its end."""
@@ -71,11 +70,10 @@ class Cursors:
         size: int,
         *,
         single: bool = False,
-        in_transaction: bool = False,
     ) -> Document:
         """The reply's `cursor` document; the rest stays open unless `single`."""
         now = time.monotonic()
-        cursor = Cursor(secrets.randbits(62) + 1, namespace, documents, project, now, in_transaction)
+        cursor = Cursor(secrets.randbits(62) + 1, namespace, documents, project, now)
         batch, at_end = cursor.batch(size)
         if at_end or single:
             return {"id": Int64(0), "ns": namespace, "firstBatch": batch}

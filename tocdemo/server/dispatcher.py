@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import bson
@@ -57,8 +57,6 @@ class Context:
     transaction: Transaction | None = None
     session: Session | None = None
     deadline: float = _DEADLINE_FREE
-    legacy: bool = False
-    extra: Document = field(default_factory=dict)
 
     @property
     def storage(self) -> Storage:
@@ -136,6 +134,7 @@ class Dispatcher:
         if connection.used_sessions:
             with self.storage.lock:
                 self.sessions.connection_closed(connection.connection_id)
+                self.storage.lock.notify_all()  # whoever waits for one of its transactions has less to wait
 
     def sent(self, connection: Connection) -> None:
         """Told when the reply to a command was written (or never will be)."""
@@ -237,7 +236,7 @@ class Dispatcher:
         command = request.command
         if known.fields:
             known.check_types(command)
-        context = Context(self, connection, command, legacy=request.legacy)
+        context = Context(self, connection, command)
         if command.get("maxTimeMS"):
             context.deadline = time.monotonic() + _milliseconds(command["maxTimeMS"])
         with self.storage.lock:
@@ -251,7 +250,22 @@ class Dispatcher:
                 return self._in_transaction(name, known, context, invocation)
             if invocation.retryable_write:
                 return self._retryable_write(known, context, invocation)
+            if "readConcern" in command and _level(command["readConcern"]) == "snapshot":
+                return self._snapshot_read(name, known, context)
             return self._call(known, context)
+
+    def _snapshot_read(self, name: str, known: commands.Command, context: Context) -> Document:
+        """A read outside a transaction with the read concern "snapshot" (specification:
+        snapshot-sessions).
+        """
+        if self.replica_set is None:
+            raise CommandError(123, "node needs to be a replica set member to use read concern snapshot")
+        if name not in ("find", "aggregate", "distinct"):
+            raise CommandError(72, f"read concern level snapshot is not supported by {name}")
+        context.transaction, when = self.storage.view_at(context.command["readConcern"].get("atClusterTime"))
+        reply = self._call(known, context)
+        reply.get("cursor", reply)["atClusterTime"] = when
+        return reply
 
     def _call(self, known: commands.Command, context: Context) -> Document:
         try:
@@ -299,6 +313,9 @@ class Dispatcher:
         done = self.sessions.begin_write(session, invocation.number)
         if done is not None:
             return bson.decode(done, CODEC)
+        fate = self.fail_points.hit_write() if self.fail_points.in_use else ""
+        if fate == "before":
+            raise CloseConnection
         session.running = True
         try:
             reply = self._call(known, context)
@@ -306,7 +323,7 @@ class Dispatcher:
         finally:
             session.running = False
             self.storage.lock.notify_all()
-        if self.fail_points.in_use and self.fail_points.hit_after_write():
+        if fate == "after":
             raise CloseConnection
         return reply
 
@@ -377,6 +394,12 @@ class Dispatcher:
             signature = {"hash": bytes(20), "keyId": Int64(0)}
             reply["$clusterTime"] = {"clusterTime": now, "signature": signature}
         return reply
+
+
+def _level(concern: Any) -> Any:
+    if not isinstance(concern, dict):
+        raise CommandError(14, "readConcern must be a document")
+    return concern.get("level")
 
 
 def _milliseconds(value: Any) -> float:

@@ -119,13 +119,18 @@ class FailPoints:
             data.get("writeConcernError"),
         )
 
-    def hit_after_write(self) -> bool:
-        """Whether the connection of a retryable write that was done must be closed
-        (onPrimaryTransactionalWrite).
+    def hit_write(self) -> str:
+        """What onPrimaryTransactionalWrite does to a retryable write, asked once before each.
+
+        Returns:
+            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode),
+            "after" to write and then close it.
         """
         with self._lock:
             point = self._points.get("onPrimaryTransactionalWrite")
-            return point is not None and self._counts("onPrimaryTransactionalWrite", point)
+            if point is None or not self._counts("onPrimaryTransactionalWrite", point):
+                return ""
+            return "before" if "failBeforeCommitExceptionCode" in point.data else "after"
 
     def _counts(self, name: str, point: _FailPoint) -> bool:
         if point.skip > 0:

@@ -176,6 +176,10 @@ class Sessions:
         session.used = time.monotonic()
         return session
 
+    def ids(self) -> list[bytes]:
+        """The ids of all sessions."""
+        return list(self._sessions)
+
     def _make_room(self) -> None:
         while len(self._sessions) >= _MAX_SESSIONS:
             unused = next(

@@ -16,6 +16,7 @@ import itertools
 import threading
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ from .values import MISSING, Document, check_depth, encode, leaves, order_key
 Key = tuple[Any, ...]
 Claim = tuple[str, str, Key]  # namespace, index name, key
 _ID_INDEX = "_id_"
+_MAX_HISTORY = 32
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Transaction:
         self.snapshot = snapshot
         self.tables: dict[str, Table] = {}
         self.writes: dict[str, dict[Key, Document | None]] = {}
+        self.indexes: dict[str, list[Index]] = {}
         self.claims: set[Claim] = set()
         self.open = True
 
@@ -163,6 +166,7 @@ class Storage:
         self.clock = Timestamp(int(time.time()), 1)
         self.on_end: Callable[[Transaction], None] = lambda transaction: None
         self._claims: dict[Claim, Transaction] = {}
+        self._history: OrderedDict[Timestamp, dict[str, Table]] = OrderedDict()
 
     # --- reading
 
@@ -179,6 +183,30 @@ class Storage:
         for table in tables.values():
             table.shared = True
         return tables
+
+    def view_at(self, when: Timestamp | None) -> tuple[Transaction, Timestamp]:
+        """What reads with the concern "snapshot" see: everything as it was at a time that an earlier one was
+        given.
+
+        Args:
+            when: `atClusterTime`, or None for now.
+
+        Returns:
+            A view, to be read from only, and its time.
+
+        Raises:
+            CommandError: 239 when that time is not, or no longer, kept: the last 32 are.
+        """
+        time_of_view = when or self.clock
+        if when is None:
+            self._history[time_of_view] = self.snapshot()
+            if len(self._history) > _MAX_HISTORY:
+                self._history.popitem(last=False)
+        if time_of_view not in self._history:
+            raise CommandError(
+                239, f"Read timestamp {time_of_view} is older than the oldest available timestamp."
+            )
+        return Transaction(self._history[time_of_view]), time_of_view
 
     # --- writing
 
@@ -310,6 +338,8 @@ class Storage:
             table = collection.writable()
             for key, document in writes.items():
                 table.put(key, document, collection.unique_indexes)
+            for index in transaction.indexes.get(namespace, ()):
+                collection.indexes.setdefault(index.name, index)
         self._end(transaction)
 
     def abort(self, transaction: Transaction) -> None:
@@ -361,6 +391,17 @@ class Storage:
                 raise Blocked(owner)
         self.tick()
         return self.collections.pop(namespace, None)
+
+    def rename(self, namespace: str, target: str) -> None:
+        """Give a collection another name that is free.
+
+        Raises:
+            Blocked: a transaction has written to it.
+        """
+        collection = self.drop(namespace)
+        assert collection is not None
+        collection.namespace = target
+        self.collections[target] = collection
 
     def create_index(self, collection: Collection, index: Index) -> None:
         """Add an index; a unique one is filled from the documents.

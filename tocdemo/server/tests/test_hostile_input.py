@@ -183,7 +183,7 @@ def test_stop_leaves_no_thread_and_no_socket():
             stack.enter_context(Wire(server)).command(PING)
         server.stop()
         server.stop()
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionRefusedError):
             socket.create_connection((server.host, server.port), 0.5)
     assert set(threading.enumerate()) == before
 
