@@ -256,9 +256,7 @@ def _line(driver: str, operation: str, figures: dict[str, float]) -> str:
 
 
 def _report_speed(rounds: int, count: int, show: Callable[[str], None]) -> None:
-    show(
-        f"{'driver':8} {'operation':11} {'floor':>10} {'server':>10} {'ratio':>6} {'':20} mongomock-motor, ratio"
-    )
+    show("driver   operation        floor     server  ratio                      mongomock-motor, ratio")
     with EmbeddedServer() as server:
         for operation in _OPERATIONS:
             show(_line("pymongo", operation, compare_pymongo(server, operation, rounds, count)))

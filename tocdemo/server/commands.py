@@ -199,6 +199,12 @@ def connection_status(context: Context) -> Document:
     return {"authInfo": info}
 
 
+@_command("usersInfo")
+def users_info(context: Context) -> Document:
+    """There are no users."""
+    return {"users": []}
+
+
 @_command("hostInfo")
 def host_info(context: Context) -> Document:
     """The machine's system."""
@@ -299,7 +305,7 @@ def abort_transaction(context: Context) -> Document:
 
 
 def _query(context: Context, field: str) -> Document:
-    return context.command.get(field) or {}
+    return pipelines.bind_query(context.command.get(field) or {}, context.command.get("let"))
 
 
 def _whole(command: Document, field: str, *, default: int = 0) -> int:
@@ -444,7 +450,7 @@ def aggregate(context: Context) -> Document:
             9, "The 'cursor' option is required, except for aggregate with the explain argument"
         )
     _check_hint(context, command.get("hint"))
-    stages, ending = list(command["pipeline"]), None
+    stages, ending = list(pipelines.bind_pipeline(command["pipeline"], command.get("let"))), None
     if stages and isinstance(stages[-1], dict) and next(iter(stages[-1]), "") in ("$out", "$merge"):
         ending = stages.pop()
     if any(isinstance(stage, dict) and next(iter(stage), "") in ("$out", "$merge") for stage in stages):
@@ -600,7 +606,7 @@ def update(context: Context) -> Document:
 
     def run(index: int, statement: Document) -> None:
         _check_statement(context, statement)
-        change = Update(statement.get("u"), _filter(statement), statement.get("arrayFilters"))
+        change = _change(context, statement.get("u"), _filter(context, statement), statement)
         multi = bool(statement.get("multi"))
         if multi and change.is_replacement:
             raise CommandError(9, "multi update is not supported for replacement-style update")
@@ -617,15 +623,19 @@ def update(context: Context) -> Document:
     return {**reply, **({"upserted": upserted} if upserted else {}), **errors}
 
 
-def _filter(statement: Document) -> Document:
+def _filter(context: Context, statement: Document) -> Document:
     if not isinstance(statement.get("q"), dict):
         raise CommandError(14, "a write statement needs a filter: q, a document")
-    return statement["q"]
+    return pipelines.bind_query(statement["q"], context.command.get("let"))
+
+
+def _change(context: Context, update: Any, query: Document, statement: Document) -> Update:
+    bound = pipelines.bind_pipeline(update, context.command.get("let"))
+    return Update(bound, query, statement.get("arrayFilters"))
 
 
 def _check_statement(context: Context, statement: Document) -> None:
     _check_supported("collation", statement.get("collation"))
-    _check_supported("let", context.command.get("let"))
     _check_hint(context, statement.get("hint"))
 
 
@@ -685,7 +695,7 @@ def delete(context: Context) -> Document:
         limit = statement.get("limit")
         if limit not in (0, 1):
             raise CommandError(9, f"The limit field in delete objects must be 0 or 1. Got {limit}")
-        found = list(_found(context, _filter(statement), None, 0, int(limit)))
+        found = list(_found(context, _filter(context, statement), None, 0, int(limit)))
         if found:
             done += context.storage.write(
                 context.namespace, [(old, None) for old in found], context.transaction
@@ -718,7 +728,7 @@ def find_and_modify(context: Context) -> Document:
     else:
         if command.get("update") is None:
             raise CommandError(9, "Either an update or remove=true must be specified")
-        value, last = _modify_one(context, Update(command["update"], query, command.get("arrayFilters")))
+        value, last = _modify_one(context, _change(context, command["update"], query, command))
     return {"lastErrorObject": last, "value": project(value) if project and value is not None else value}
 
 

@@ -234,11 +234,13 @@ class Dispatcher:
         self, name: str, known: commands.Command, request: Request, connection: Connection
     ) -> Document:
         command = request.command
-        if known.fields:
+        if known.fields or known.collection_field:
             known.check_types(command)
         context = Context(self, connection, command)
         if command.get("maxTimeMS"):
             context.deadline = time.monotonic() + _milliseconds(command["maxTimeMS"])
+            if self.fail_points.times_out():
+                raise CommandError(50, "operation exceeded time limit")
         with self.storage.lock:
             invocation = _NO_INVOCATION
             if "lsid" in command or "txnNumber" in command or "autocommit" in command:

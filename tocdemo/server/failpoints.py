@@ -17,7 +17,7 @@ from typing import Any
 from .errors import CommandError
 from .values import Document, is_number
 
-_KNOWN = ("failCommand", "onPrimaryTransactionalWrite")
+_KNOWN = ("failCommand", "onPrimaryTransactionalWrite", "maxTimeAlwaysTimeOut")
 _NEVER_FAILS = frozenset({"configurefailpoint"})
 _MAX_BLOCK_SECONDS = 60.0
 
@@ -75,7 +75,7 @@ class FailPoints:
         """
         name = command["configureFailPoint"]
         if name not in _KNOWN:
-            raise CommandError(2, f"the fail point '{name}' is not known here: {' and '.join(_KNOWN)} are")
+            raise CommandError(2, f"the fail point '{name}' is not known here: {', '.join(_KNOWN)} are")
         mode, data = command.get("mode"), command.get("data", {})
         point = _FailPoint(data)
         if isinstance(mode, dict) and len(mode) == 1 and next(iter(mode)) in ("times", "skip"):
@@ -118,6 +118,12 @@ class FailPoints:
             data.get("errorLabels"),
             data.get("writeConcernError"),
         )
+
+    def times_out(self) -> bool:
+        """Whether a command with a maxTimeMS must exceed it (maxTimeAlwaysTimeOut)."""
+        with self._lock:
+            point = self._points.get("maxTimeAlwaysTimeOut")
+            return point is not None and self._counts("maxTimeAlwaysTimeOut", point)
 
     def hit_write(self) -> str:
         """What onPrimaryTransactionalWrite does to a retryable write, asked once before each.

@@ -71,6 +71,52 @@ def run_pipeline(documents: list[Document], stages: list[Document], read: ReadCo
     return documents
 
 
+def bind_pipeline(stages: Any, variables: Document | None) -> Any:
+    """The stages with the command's `let` variables put in where an expression names them (`$$name`)."""
+    if not variables or not isinstance(stages, list):
+        return stages
+    return [_bind_stage(stage, variables) if isinstance(stage, dict) else stage for stage in stages]
+
+
+def _bind_stage(stage: Document, variables: Document) -> Document:
+    return {
+        name: bind_query(options, variables) if name == "$match" else _bind(options, variables)
+        for name, options in stage.items()
+    }
+
+
+def bind_query(query: Any, variables: Document | None) -> Any:
+    """The filter with the `let` variables put into its `$expr`: elsewhere `$$name` is a plain string."""
+    if not variables or not isinstance(query, dict):
+        return query
+    bound: Document = {}
+    for name, value in query.items():
+        if name == "$expr":
+            bound[name] = _bind(value, variables)
+        elif name in ("$and", "$or", "$nor") and isinstance(value, list):
+            bound[name] = [bind_query(part, variables) for part in value]
+        else:
+            bound[name] = value
+    return bound
+
+
+def _bind(expression: Any, variables: Document) -> Any:
+    if isinstance(expression, dict):
+        if "$literal" in expression:
+            return expression
+        return {name: _bind(value, variables) for name, value in expression.items()}
+    if isinstance(expression, list):
+        return [_bind(item, variables) for item in expression]
+    if isinstance(expression, str) and expression.startswith("$$"):
+        name, *path = expression[2:].split(".")
+        if name in variables:
+            value = variables[name]
+            for part in path:
+                value = value.get(part) if isinstance(value, dict) else None
+            return {"$literal": value}
+    return expression
+
+
 def _run_stage(documents: list[Document], name: str, options: Any, read: ReadCollection) -> list[Document]:
     own = _OWN_STAGES.get(name)
     if own is not None:

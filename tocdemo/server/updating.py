@@ -47,7 +47,9 @@ class Update:
         self._filters = _compile_array_filters(array_filters or [])
         if array_filters and (self.is_pipeline or self.is_replacement):
             raise CommandError(9, "arrayFilters may only be specified for an update with operators")
-        if not self.is_replacement and not self.is_pipeline:
+        if self.is_replacement:
+            _check_replacement(update)
+        elif not self.is_pipeline:
             _check_operators(update)
             self._check_filters_used()
 
@@ -84,7 +86,9 @@ class Update:
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **copy_document(self.update)}
         if self.is_pipeline:
-            return run_update_pipeline(document, self.update)
+            changed = run_update_pipeline(document, self.update)
+            identity = {"_id": document["_id"]} if "_id" in document else {}
+            return {**identity, **changed}  # a pipeline may leave the _id out, which keeps it
         changed = copy_document(document)
         update = copy_document(self.update)  # so that no two documents share a list
         for operator, fields in update.items():
@@ -168,6 +172,15 @@ def _field_names(condition: Document) -> Iterator[str]:
                 yield from _field_names(part)
         else:
             yield name
+
+
+def _check_replacement(replacement: Document) -> None:
+    for name in replacement:
+        if name.startswith("$"):
+            message = (
+                f"The dollar ($) prefixed field '{name}' is not allowed in an update's replacement document"
+            )
+            raise CommandError(52, message)
 
 
 def _check_operators(update: Document) -> None:
