@@ -20,7 +20,10 @@ def environment() -> dict[str, str]:
     (jupyter_core: JUPYTER_PREFER_ENV_PATH). What a surrounding pytest told its own run is left out.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "DATABASE_"))}
-    return {**kept, "JUPYTER_PREFER_ENV_PATH": "1"}
+    # No question about news over the first lesson, and no offer to update what requirements.txt pins.
+    paths = [str(Path(__file__).parent / "jupyter_config"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    config = os.pathsep.join(filter(None, paths))
+    return {**kept, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config}
 
 
 def lab_command(root: Path, document: str, *further: str) -> list[str]:

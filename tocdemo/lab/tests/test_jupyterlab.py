@@ -18,11 +18,8 @@ LESSON = "notebooks/01_alone_and_together.ipynb"
 SCREENSHOT = ROOT / ".tocdemo" / "screenshots" / "01_alone_and_together.png"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-# What JupyterLab does not draw until it is scrolled to, a test would not find; and no question about news.
-SETTINGS = {
-    "notebook-extension/tracker": {"windowingMode": "none"},
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-}
+# What JupyterLab does not draw until it is scrolled to, a test would not find.
+SETTINGS = {"windowingMode": "none"}
 ALL_HAVE_RUN = """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
     .every(prompt => /\\d/.test(prompt.innerText))"""
 
@@ -32,10 +29,9 @@ def address(tmp_path: Path) -> Iterator[str]:
     """Serve a copy of the notebooks with a home folder of its own; yield the lesson's address."""
     for folder in ("notebooks", "lessons"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for name, setting in SETTINGS.items():
-        path = tmp_path / f"home/.jupyter/lab/user-settings/@jupyterlab/{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(setting))
+    settings = tmp_path / "home/.jupyter/lab/user-settings/@jupyterlab/notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps(SETTINGS))
     runtime = tmp_path / "runtime"
     own = {"HOME": str(tmp_path / "home"), "JUPYTER_RUNTIME_DIR": str(runtime)}
     own["TOCDEMO_WORKSPACE"] = str(tmp_path / "workspace")
@@ -93,4 +89,4 @@ def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
     print(f"screenshot: {SCREENSHOT}")
     expect(grid.locator("td").first).to_be_visible()
     expect(page.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
-    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    expect(page.locator(".jp-Dialog, .jp-Notification-Toast, .Toastify__toast")).to_have_count(0)
