@@ -71,7 +71,6 @@ class Command:
 _UNSUPPORTED_FIELDS = frozenset(
     {
         "collation",
-        "let",
         "min",
         "max",
         "returnKey",

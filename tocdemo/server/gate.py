@@ -19,6 +19,8 @@ the end of a transaction frees a document, whoever was blocked on it is running 
 is written. So an explorer of n client operations may act when `len(held) + len(blocked) + finished == n and
 not running`, where `finished` counts the operations that came to an end on the client's side; call
 `notify()` when that number changes, and `wait_for` looks again.
+
+The commands by which drivers watch a server on their own account (hello, endSessions) never meet the gate.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+UNGATED = frozenset({"hello", "ismaster", "endsessions"})
 
 
 @dataclass(frozen=True, slots=True)
