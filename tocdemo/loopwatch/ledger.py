@@ -34,13 +34,17 @@ MARK = "_loopwatch_use"
 
 @dataclass
 class LoopEntry:
-    """A loop while it is watched. `gone` says that it was closed already when it was first seen."""
+    """A loop while it is watched. `gone` says that it was closed already when it was first seen.
 
-    number: int
+    """A loop while it is watched. `gone`: it was closed already when it was first seen.
+    that nobody ever runs, and those would only tear gaps into the numbers.
+    """
+
     ref: weakref.ref
     kind: str
     thread: str
     made: Place | None
+    number: int = 0
     closed: Place | None = None
     gone: bool = False
     tests: list[str] = field(default_factory=list)
@@ -113,6 +117,7 @@ class Ledger:
         self.test: str | None = None
         self.fixtures: list[str] = []
         self.loops: list[LoopEntry] = []
+        self._made: list[LoopEntry] = []
         self.clients: list[ClientEntry] = []
         self.uses: list[UseEntry] = []
         self.ran: dict[tuple[int, str | None, str, str | None], Ran] = {}
@@ -182,7 +187,7 @@ class Ledger:
         if self._imports is not None:
             self._imports.remove()
         self._patches.undo()
-        for entry in self.loops:
+        for entry in self._made:
             loop = entry.ref()
             if loop is not None:
                 for name in ("_check_closed", *_UVLOOP_METHODS):
@@ -222,15 +227,31 @@ class Ledger:
         self._patches.replace(cls, "run_forever", watched_run_forever)
         self._patches.replace(cls, "close", watched_close)
 
-    def loop_entry(self, loop: Any, made: Place | None = None) -> LoopEntry:
-        """Return the entry of a loop; one that was never seen gets the next number."""
+    def loop_entry(self, loop: Any) -> LoopEntry:
+        """Return the entry of a loop, with a number."""
+        return self._number(self._seen(loop))
+
+    def _number(self, entry: LoopEntry) -> LoopEntry:
+        if not entry.number:
+            self.loops.append(entry)
+            entry.number = len(self.loops)
+        return entry
+
+    def all_loops(self) -> list[LoopEntry]:
+        """Return every loop by its number; those that nobody ever ran come last."""
+        for entry in self._made:
+            self._number(entry)
+        return self.loops
+
+    def _seen(self, loop: Any, made: Place | None = None) -> LoopEntry:
+        """Return the entry of a loop; one that was never seen gets a new one, without a number."""
         entry = self._loop_ids.get(id(loop))
         if entry is not None and entry.ref() is loop:
             return entry
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        entry = LoopEntry(len(self.loops) + 1, weakref.ref(loop), kind, threading.current_thread().name, made)
+        entry = LoopEntry(weakref.ref(loop), kind, threading.current_thread().name, made)
         entry.gone = made is None and loop.is_closed()
-        self.loops.append(entry)
+        self._made.append(entry)
         self._loop_ids[id(loop)] = entry
         return entry
 
@@ -244,12 +265,12 @@ class Ledger:
 
     def _loop_made(self, loop: Any, frame: FrameType) -> None:
         self._loop_ids.pop(id(loop), None)
-        self.loop_entry(loop, made=self.place(frame))
+        self._seen(loop, made=self.place(frame))
 
     def _loop_runs(self, loop: Any) -> None:
-        entry = self.loop_entry(loop)
         if asyncio._get_running_loop() is not None:
             return  # it will not run: another one does
+        entry = self.loop_entry(loop)
         fixture = self.fixtures[-1] if self.fixtures else None
         key = (entry.number, self.test, self.phase, fixture)
         if key not in self.ran:
@@ -259,7 +280,7 @@ class Ledger:
                 self.call_loops.setdefault(self.test, entry.number)
 
     def _loop_closed(self, loop: Any, frame: FrameType) -> None:
-        entry = self.loop_entry(loop)
+        entry = self._seen(loop)
         if entry.closed is not None or entry.gone or not loop.is_closed():
             return
         entry.closed = self.place(frame)
@@ -281,7 +302,7 @@ class Ledger:
             try:
                 return method(entry.ref(), *args, **kwargs)
             except RuntimeError as error:
-                self.used(entry.number, error, sys._getframe(1))
+                self.used(self._number(entry).number, error, sys._getframe(1))
                 raise
 
         guarded.loopwatch = self

@@ -99,7 +99,7 @@ class Watch:
             python=platform.python_version(),
             versions=_versions(),
             worker=self._worker,
-            loops=tuple(entry.frozen() for entry in ledger.loops),
+            loops=tuple(entry.frozen() for entry in ledger.all_loops()),
             tests=tuple(test.frozen(ledger) for test in self._tests.values()),
             fixtures=tuple(self._fixtures),
             ran=tuple(ledger.ran.values()),
