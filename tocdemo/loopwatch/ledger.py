@@ -36,7 +36,7 @@ MARK = "_loopwatch_use"
 class LoopEntry:
     """A loop while it is watched. `gone` says that it was closed already when it was first seen.
 
-    """A loop while it is watched. `gone`: it was closed already when it was first seen.
+    `number` is 0 until the loop first runs, is bound to or used: some versions of pytest-asyncio make loops
     that nobody ever runs, and those would only tear gaps into the numbers.
     """
 
