@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .database import Database, NoDatabase, chosen_backend, open_database
+from .databases import Database, NoDatabase, chosen_backend, open_database
 
 _DATABASE = pytest.StashKey[Database]()
 

@@ -38,7 +38,7 @@ class Fault:
 
     def apply(self, files: Files) -> dict[str, str]:
         """Return `files` with the fault put in. Raises NothingToChange when a file has nothing to change."""
-        return dict(files) | {path: _apply(self.name, path, files[path]) for path in self.transforms}
+        return dict(files) | {path: apply_to(self.name, path, files[path]) for path in self.transforms}
 
 
 def with_faults(names: Iterable[str]) -> dict[str, str]:
@@ -90,12 +90,12 @@ def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:
 def _file_with(path: str, faults: frozenset[str]) -> str:
     text = sources.mended()[path]
     for name in sorted(faults):
-        text = _apply(name, path, text)
+        text = apply_to(name, path, text)
     return text
 
 
 @cache
-def _apply(name: str, path: str, text: str) -> str:
+def apply_to(name: str, path: str, text: str) -> str:
     """Return the text of the file `path` with one fault put in. Raises NothingToChange."""
     fault = FAULTS[name]
     after = _without_unused_imports(fault.transforms[path](cst.parse_module(text))).code

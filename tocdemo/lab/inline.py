@@ -153,13 +153,15 @@ def run(
     timeout: float = 30.0,
     title: str = "together",
     on_result: Callable[[TestResult], None] = lambda result: None,
+    allow_none: bool = False,
 ) -> Run:
     """Run the pytest suite in `target` (a folder or a file) inside this process, and return what it showed.
 
     `arguments` are pytest's; node ids are relative to `target`. `fixtures` are pytest fixtures, given to the
     suite in place of its conftest's of the same name. `plugins` are further pytest plugins. `backend` is what
-    `database.open_database` takes. A test that takes longer than `timeout` seconds is stopped and fails.
-    `on_result` is called in the worker thread after each test. On Ctrl-C (KeyboardInterrupt) the run is
+    `databases.open_database` takes. A test that takes longer than `timeout` seconds is stopped and fails.
+    `on_result` is called in the worker thread after each test. With `allow_none` a run without any result is
+    fine. On Ctrl-C (KeyboardInterrupt) the run is
     stopped, and what was measured so far is returned, with a note.
 
     Raises CannotRun when there is no such target, when pytest could not use its arguments, and when an
@@ -186,7 +188,7 @@ def run(
     results = _with_loops(reporter.results, watch)
     if not note and (not exit_code or exit_code[0] not in (0, 1, 5)) and not results:
         raise CannotRun(reporter.text.getvalue().strip() or f"pytest ended with {exit_code}")
-    if not note and not results:
+    if not note and not results and not allow_none:
         raise CannotRun(f"pytest found no test in {target}: {reporter.text.getvalue().strip()}")
     return Run(
         results=results,

@@ -178,7 +178,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Explanations:
-    """What loopwatch says of a run's failures: a text for each cause, and how many tests share one of them."""
+    """What loopwatch says of a run's failures: a text for each cause, and how many more tests share one."""
 
     texts: tuple[str, ...]
     more: int = 0

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import libcst as cst
+
 from . import faults, grid, sources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -97,7 +99,7 @@ def mend(name: str) -> Report:
     for path in fault.transforms:
         before = _read(path) or ""
         here = faults.faults_in(path, before)
-        if here is None and not _has(fault, path, before):
+        if here is None and not _has(name, path, before):
             own.append(path)
         elif here is None or name in here:
             after = faults.with_faults((here or _guessed(path, before)) - {name})[path]
@@ -138,21 +140,19 @@ def write(path: str, text: str) -> Report:
     return Report(f"Wrote {path}.", (faults.unified_diff(path, before or "", text),), backup)
 
 
-def _has(fault: faults.Fault, path: str, text: str) -> bool:
-    """Whether an edited text still has the fault: then the fault's transform finds nothing to change."""
+def _has(name: str, path: str, text: str) -> bool:
+    """Whether an edited text still has the fault: then its transform finds nothing to change."""
     try:
-        fault.apply({each: text if each == path else "" for each in fault.transforms})
-    except faults.NothingToChange as nothing:
-        return path in str(nothing)
-    except Exception:  # a text that does not parse: the fault cannot be told
+        faults.apply_to(name, path, text)
+    except (faults.NothingToChange, cst.ParserSyntaxError):  # what does not parse cannot be told
         return True
     return False
 
 
 def _guessed(path: str, text: str) -> frozenset[str]:
     """Return the faults that an edited file seems to have."""
-    here = (fault for fault in faults.FAULTS.values() if path in fault.transforms)
-    return frozenset(fault.name for fault in here if _has(fault, path, text))
+    here = (name for name, fault in faults.FAULTS.items() if path in fault.transforms)
+    return frozenset(name for name in here if _has(name, path, text))
 
 
 def _require_workspace() -> None:

@@ -1,0 +1,248 @@
+"""The verbs of a notebook: put, mend, show and run, each in a line, each showing what it did.
+
+`from tocdemo import lab` gives them. They work on the learner's workspace and display results; what they do
+is done by `workspace`, `suite` and `processes`.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from IPython.display import HTML, display
+
+from . import databases, faults, grid, inline, processes, runs, sources, suite, workspaces
+
+Guess = runs.Guess
+
+
+class NothingRaised(AssertionError):
+    """An error that belongs to the lesson did not come."""
+
+
+def workspace(
+    state: str = "incident", *, without: Sequence[str] = (), faults: Sequence[str] | None = None
+) -> workspaces.Report:
+    """Put the workspace into a state, and show which faults it has then.
+
+    `state` is "incident", "mended" or "as-fixed"; `without` names faults to leave out of it; `faults` names
+    them exactly, instead. A file that you edited is kept in a backup first. Raises ValueError for a name that
+    does not exist.
+    """
+    if faults is not None:
+        return workspaces.put(faults)
+    names = _faults.state(state)
+    for name in without:
+        if _faults.get(name).name not in names:
+            raise ValueError(
+                f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
+            )
+    title = state + "".join(f" without {name}" for name in without)
+    return workspaces.put([name for name in names if name not in without], title)
+
+
+_faults = faults  # in `workspace`, `faults` is an argument
+
+
+def mend(fault: str) -> workspaces.Report:
+    """Take a fault out of the workspace and show the change; your own edit that did so stays as it is."""
+    return workspaces.mend(fault)
+
+
+def diff(fault: str) -> workspaces.Report:
+    """Show what mending a fault changes, from the faulty source to the mended one, without doing it."""
+    found = faults.get(fault)
+    before, after = faults.with_faults([fault]), sources.mended()
+    shown = tuple(faults.unified_diff(path, before[path], after[path]) for path in found.transforms)
+    return workspaces.Report(f"Mending {fault!r}: {found.mend}", shown)
+
+
+def run(
+    target: str | Path | None = None,
+    *,
+    each: bool = False,
+    only: str | None = None,
+    fixtures: Sequence[Any] = (),
+    backend: str | None = None,
+    timeout: float = 30.0,
+    guess: Guess | None = None,
+    new_process: bool = False,
+) -> runs.Run:
+    """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
+
+    `each` runs every test alone; `only` runs the tests of one name; `new_process` runs them in a fresh Python
+    process. `fixtures` are fixtures that a cell defined, used in place of the suite's own. `backend` is
+    "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped after `timeout` seconds.
+    `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
+    Raises CannotRun, with a sentence that says why, when there is nothing to run.
+    """
+    if target is None and not workspaces.folder().exists():
+        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
+    folder = Path(target) if target is not None else workspaces.folder()
+    arguments = [str(folder.resolve())] if target is not None else suite.arguments_for(folder)
+    options = {"fixtures": fixtures, "backend": backend, "timeout": timeout}
+    if each:
+        with _progress_bar() as bar:
+            result = suite.run_each(folder, arguments, on_progress=bar, **options)
+    else:
+        result = suite.run(folder, arguments, only=only, new_process=new_process, **options)
+    return dataclasses.replace(result, guess=guess)
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Any]:
+    """Show a bar that follows the run and goes away when it ends."""
+    handle = display(HTML(""), display_id=True)
+
+    def show(done: int, total: int, left: float) -> None:
+        if handle is not None:
+            label = f"{done} of {total}, about {left:.0f} s left" if done else f"0 of {total}"
+            handle.update(HTML(f"<progress value='{done}' max='{total}'></progress> {label}"))
+
+    try:
+        yield show
+    finally:
+        if handle is not None:
+            handle.update(HTML(""))
+
+
+def guess(passed: int, failed: int = 0, errors: int = 0) -> Guess:
+    """Note what you expect of the next run: how many tests pass, fail, and have an error in a fixture."""
+    numbers = (passed, failed, errors)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError(
+            f"Expected numbers of tests, such as lab.guess(passed=28, failed=0); found {numbers}"
+        )
+    return Guess(*numbers)
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """An error that belongs to the lesson."""
+
+    type: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"Expected error: {self.type}: {self.message}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {
+            "text/plain": str(self),
+            "application/vnd.tocdemo.expected+json": {"type": self.type, "message": self.message},
+        }
+
+
+@contextlib.contextmanager
+def expected(kind: type[BaseException], match: str = "") -> Iterator[None]:
+    """Show an error of this type, whose message holds `match`, and go on.
+
+    Raises NothingRaised when no error comes; an error of another kind goes through.
+    """
+    try:
+        yield
+    except kind as error:
+        if match not in str(error):
+            raise
+        display(ExpectedError(type(error).__name__, str(error)))
+        return
+    raise NothingRaised(f"Expected {kind.__name__} with {match!r} in its message, but nothing was raised")
+
+
+def script(code: str, expect: str | None = None) -> processes.Script:
+    """Run Python code in a process of its own, and show what it printed; `expect` is its expected error."""
+    return processes.script(inspect.cleandoc(code), expect)
+
+
+@contextlib.contextmanager
+def database() -> Iterator[databases.Database]:
+    """Give a fresh database (`.uri`, `.name`) on the embedded server, and drop it in the end."""
+    with databases.open_database(databases.chosen_backend()) as own:
+        yield own
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A piece of source: where it comes from, and its lines with their numbers."""
+
+    title: str
+    first: int
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        width = len(str(self.first + len(self.lines)))
+        body = (f"{number:>{width}}  {line}" for number, line in enumerate(self.lines, self.first))
+        return "\n".join([self.title, *(line.rstrip() for line in body)])
+
+    def _repr_html_(self) -> str:
+        return grid.preformatted(str(self))
+
+
+def show(path: str, name: str | None = None) -> Listing:
+    """Show a file of the workspace, or the function `name` in it.
+
+    Raises ValueError when the file is not there, or has no such function.
+    """
+    file = workspaces.folder() / path
+    if not file.is_file():
+        raise ValueError(f"There is no {path} in {workspaces.folder()}")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if name is None:
+        return Listing(path, 1, tuple(lines))
+    first, last = _function_lines("\n".join(lines), name, path)
+    return Listing(f"{path}, {name}", first, tuple(lines[first - 1 : last]))
+
+
+def _function_lines(text: str, name: str, path: str) -> tuple[int, int]:
+    import ast
+
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno
+    raise ValueError(f"There is no function {name!r} in {path}")
+
+
+def source(where: str) -> Listing:
+    """Show the installed source of an object, such as "motor.core:AgnosticClient.get_io_loop".
+
+    The title says which version is installed. Raises ValueError when there is no such object.
+    """
+    module_name, _, path = where.partition(":")
+    try:
+        thing: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            thing = inspect.getattr_static(thing, part) if path else thing
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"There is no {where!r}: {error}") from error
+    thing = thing.fget if isinstance(thing, property) else thing
+    lines, first = inspect.getsourcelines(thing)
+    package = module_name.partition(".")[0]
+    installed = ", ".join(
+        f"{name} {version(name)}" for name in dict.fromkeys(packages_distributions().get(package, []))
+    )
+    file = Path(inspect.getsourcefile(thing))
+    title = f"{installed}: {package}/{file.as_posix().rpartition(f'/{package}/')[2]}, line {first}"
+    return Listing(title, first, tuple(line.rstrip("\n") for line in lines))
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the cell magic `%%workspace PATH`, which writes the cell's text to a file of the workspace."""
+
+    def write_cell(line: str, cell: str) -> None:
+        if not line.strip():
+            raise workspaces.BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
+        try:
+            display(workspaces.write(line.strip(), cell))
+        except SyntaxError as error:
+            print(
+                f"Nothing was written: line {error.lineno} is not Python ({error.msg}): {error.text}",
+                file=sys.stderr,
+            )
+
+    shell.register_magic_function(write_cell, "cell", "workspace")
