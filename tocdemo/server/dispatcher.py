@@ -250,10 +250,10 @@ class Dispatcher:
                 connection.used_sessions = True
             if invocation.in_transaction:
                 return self._in_transaction(name, known, context, invocation)
-            if invocation.retryable_write:
-                return self._retryable_write(known, context, invocation)
             if "readConcern" in command and _level(command["readConcern"]) == "snapshot":
                 return self._snapshot_read(name, known, context)
+            if invocation.retryable_write:
+                return self._retryable_write(known, context, invocation)
             return self._call(known, context)
 
     def _snapshot_read(self, name: str, known: commands.Command, context: Context) -> Document:
@@ -315,7 +315,9 @@ class Dispatcher:
         done = self.sessions.begin_write(session, invocation.number)
         if done is not None:
             return bson.decode(done, CODEC)
-        fate = self.fail_points.hit_write() if self.fail_points.in_use else ""
+        fate = (
+            self.fail_points.hit_write(_count_statements(context.command)) if self.fail_points.in_use else ""
+        )
         if fate == "before":
             raise CloseConnection
         session.running = True
@@ -396,6 +398,11 @@ class Dispatcher:
             signature = {"hash": bytes(20), "keyId": Int64(0)}
             reply["$clusterTime"] = {"clusterTime": now, "signature": signature}
         return reply
+
+
+def _count_statements(command: Document) -> int:
+    batch = next((command[field] for field in ("documents", "updates", "deletes") if field in command), None)
+    return len(batch) if isinstance(batch, list) else 1
 
 
 def _level(concern: Any) -> Any:

@@ -125,18 +125,22 @@ class FailPoints:
             point = self._points.get("maxTimeAlwaysTimeOut")
             return point is not None and self._counts("maxTimeAlwaysTimeOut", point)
 
-    def hit_write(self) -> str:
+    def hit_write(self, statements: int) -> str:
         """What onPrimaryTransactionalWrite does to a retryable write, asked once before each.
 
+        Args:
+            statements: how many documents or statements the command holds: `skip` and `times` count these.
+
         Returns:
-            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode),
-            "after" to write and then close it.
+            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode), "after"
+            to write and then close it.
         """
         with self._lock:
-            point = self._points.get("onPrimaryTransactionalWrite")
-            if point is None or not self._counts("onPrimaryTransactionalWrite", point):
-                return ""
-            return "before" if "failBeforeCommitExceptionCode" in point.data else "after"
+            for _ in range(statements):
+                point = self._points.get("onPrimaryTransactionalWrite")
+                if point is not None and self._counts("onPrimaryTransactionalWrite", point):
+                    return "before" if "failBeforeCommitExceptionCode" in point.data else "after"
+        return ""
 
     def _counts(self, name: str, point: _FailPoint) -> bool:
         if point.skip > 0:

@@ -81,10 +81,11 @@ def test_a_query_operator_that_is_not_there_is_error_238_and_named(rows, query):
 
 def test_values_sort_in_the_order_of_their_types(client):
     values = [
-        MinKey(), None, float("nan"), -1, 2.5, Int64(2**40), "a", "b", {"x": 1}, [], Binary(b"z", 5), ObjectId(),
+        MinKey(), None, float("nan"), -1, 2.5, Int64(2**40), "a", "b", {"x": 1}, [], Binary(b"z", 5),
+        ObjectId(),
         False, True, datetime.datetime(2020, 1, 1), Timestamp(1, 1), Regex("a"), Code("f"), MaxKey(),
     ]  # fmt: skip
-    client.d.c.insert_many({"_id": n, "v": value} for n, value in reversed(list(enumerate(values))))
+    client.d.c.insert_many({"_id": n, "v": v} for n, v in reversed(list(enumerate(values))))
     order = [found["_id"] for found in client.d.c.find().sort("v", 1)]
     assert order == [0, 9, *(n for n in range(1, 19) if n not in (0, 9))]  # an empty array comes before null
 
