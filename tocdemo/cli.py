@@ -75,7 +75,53 @@ def build(argv: list[str]) -> int:
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
-# run, workspace and matrix belong here.
+
+
+def run(argv: list[str]) -> int:
+    """Run the 28 tests in a throw-away copy, with chosen faults."""
+    parser = _parser("run", run)
+    _add_state(parser, "mended")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="put this fault in, too")
+    parser.add_argument("--each", action="store_true", help="run each test alone")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    parser.add_argument(
+        "--expect", metavar="COUNTS", help='such as "2 passed, 26 failed"; default: all passed'
+    )
+    options = parser.parse_args(argv)
+    from tocdemo.lab import terminal
+    from tocdemo.lab.inline import CannotRun as NoRun
+
+    try:
+        expected = terminal.parse_counts(options.expect) if options.expect else None
+        result = terminal.run_copy(
+            options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
+        )
+    except (NoRun, ValueError) as error:
+        raise CannotRun(str(error)) from error
+    print(terminal.as_json(result) if options.json else terminal.as_text(result))
+    return 0 if terminal.as_expected(result, expected) else 1
+
+
+def workspace(argv: list[str]) -> int:
+    """Show the learner's workspace, or put it into a state."""
+    parser = _parser("workspace", workspace)
+    _add_state(parser, None)
+    parser.add_argument("--reset", action="store_true", help="put it back into its state (default: incident)")
+    options = parser.parse_args(argv)
+    from tocdemo.lab import terminal
+
+    try:
+        print(terminal.workspace(options.state, reset=options.reset))
+    except ValueError as error:
+        raise CannotRun(str(error)) from error
+    return 0
+
+
+def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument("--state", default=default, metavar="NAME", help="mended, incident or as-fixed")
 
 
 def serve(argv: list[str]) -> int:
@@ -94,6 +140,8 @@ def bench(argv: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "start": start,
     "test": test,
+    "run": run,
+    "workspace": workspace,
     "build": build,
     "serve": serve,
     "bench": bench,

@@ -224,6 +224,35 @@ class _DropGuard(cst.CSTTransformer):
         return cst.RemoveFromParent() if retries else updated
 
 
+def _swallow_probe(module: cst.Module) -> cst.Module:
+    """The question for the topology is asked under `except Exception`, and any error counts as "no"."""
+    return _in_function(module, "update_toc_with_transaction", _SwallowProbe())
+
+
+class _SwallowProbe(cst.CSTTransformer):
+    def leave_SimpleStatementLine(
+        self, original: cst.SimpleStatementLine, updated: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.Try:
+        if not m.matches(updated, m.SimpleStatementLine(body=[m.Assign(value=_PROBE)])):
+            return updated
+        target = updated.body[0].targets[0].target
+        return cst.Try(
+            body=cst.IndentedBlock([updated]),
+            handlers=[
+                cst.ExceptHandler(
+                    type=cst.Name("Exception"),
+                    body=cst.IndentedBlock([cst.parse_statement(f"{target.value} = False")]),
+                )
+            ],
+        )
+
+    def visit_Try(self, node: cst.Try) -> bool:
+        return False  # swallowed already
+
+
+_PROBE = m.Await(expression=m.Call(func=m.Name("supports_transactions")))
+
+
 def _drop_read_back(module: cst.Module) -> cst.Module:
     """Test 25 looks at what the two updates returned, and not at what was stored."""
     return _in_function(module, "test_concurrent_updates_different_chapters", _DropReadBack())
@@ -306,6 +335,12 @@ FAULTS: dict[str, Fault] = {
             {sources.CONFTEST: _drop_io_loop},
         ),
         Fault(
+            "swallowing-probe",
+            "update_toc asks for the topology under `except Exception`, which swallows every error",
+            "update_toc asks for the topology, and an error comes through",
+            {sources.APP: _swallow_probe},
+        ),
+        Fault(
             "unguarded-write",
             "add, update, delete and reorder write without a guard, and test 25 does not read the book back",
             "each write is a compare-and-swap on the version, with a retry, and test 25 reads the book back",
@@ -316,6 +351,12 @@ FAULTS: dict[str, Fault] = {
 
 STATES: dict[str, tuple[str, ...]] = {
     "mended": (),
-    "incident": ("static-app-imports", "static-test-imports", "sync-fixture", "unbound-client"),
+    "incident": (
+        "static-app-imports",
+        "static-test-imports",
+        "sync-fixture",
+        "unbound-client",
+        "swallowing-probe",
+    ),
     "as-fixed": ("unguarded-write",),
 }

@@ -176,10 +176,11 @@ def run(
     folder = target if target.is_dir() else target.parent
     given = [watch, reporter, *plugins, *([_GivenFixtures(fixtures)] if fixtures else [])]
     exit_code: list[int] = []
+    complaints = io.StringIO()
     begin = time.perf_counter()
 
     def work() -> None:
-        with _as_before(folder, backend):
+        with _as_before(folder, backend), contextlib.redirect_stderr(complaints):
             exit_code.append(_main([*OPTIONS, *(arguments or [str(target)])], given))
 
     worker = _Worker(work, progress)
@@ -187,7 +188,8 @@ def run(
     seconds = time.perf_counter() - begin
     results = _with_loops(reporter.results, watch)
     if not note and (not exit_code or exit_code[0] not in (0, 1, 5)) and not results:
-        raise CannotRun(reporter.text.getvalue().strip() or f"pytest ended with {exit_code}")
+        words = complaints.getvalue().strip().removeprefix("ERROR: ") or reporter.text.getvalue().strip()
+        raise CannotRun(words or f"pytest ended with {exit_code}")
     if not note and not results and not allow_none:
         raise CannotRun(f"pytest found no test in {target}: {reporter.text.getvalue().strip()}")
     return Run(
