@@ -237,7 +237,8 @@ class _SwallowProbe(cst.CSTTransformer):
             return updated
         target = updated.body[0].targets[0].target
         return cst.Try(
-            body=cst.IndentedBlock([updated]),
+            leading_lines=updated.leading_lines,
+            body=cst.IndentedBlock([updated.with_changes(leading_lines=[])]),
             handlers=[
                 cst.ExceptHandler(
                     type=cst.Name("Exception"),
