@@ -6,10 +6,12 @@ Each project is a dictionary of file names and texts; the tests write it to a fr
 from __future__ import annotations
 
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from textwrap import dedent
 
 # Imported here once: pytester forgets what a run in this process imports, and to import it again takes long.
@@ -26,6 +28,12 @@ from tocdemo.loopwatch import Recording, Watch
 # Hypothesis' plugin would be imported anew, with rewritten assertions, in each run: three seconds.
 QUICKLY = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist")
 INI = "[pytest]\nasyncio_mode = strict\nasyncio_default_fixture_loop_scope = function\n"
+
+
+needs_loop_scope = pytest.mark.skipif(
+    tuple(map(int, version("pytest-asyncio").split(".")[:2])) < (0, 26),
+    reason="this pytest-asyncio has no loop scope for fixtures and tests apart from their scope",
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,12 @@ def run(pytester: pytest.Pytester, files: dict[str, str], *args: str) -> Outcome
     assert watch.recording is not None
     failed = counts.get("failed", 0) + counts.get("errors", 0)
     return Outcome(watch.recording, counts.get("passed", 0), failed, result.stdout.str())
+
+
+def forget(*packages: str) -> None:
+    """Take modules of a project out of `sys.modules`, so that the next run imports them anew."""
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]
 
 
 @contextmanager

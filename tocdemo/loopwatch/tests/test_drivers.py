@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 
 from tocdemo.server import EmbeddedServer
 
-from .projects import Http, Redis, incident, line_server, run
+from .projects import Http, Redis, forget, incident, line_server, needs_loop_scope, run
 
 pytest_plugins = ["pytester"]
 
@@ -74,8 +73,7 @@ def test_who_follows_the_change_lines_alone_ends_green(pytester, mongo):
             bare = name.rpartition(".")[2]
             body = re.sub(rf"(?<![\w.]){bare}\b", name, body)
         mended[file] = body
-    for module in [name for name in sys.modules if name.split(".")[0] in ("app", "tests")]:
-        del sys.modules[module]
+    forget("app", "tests")
     outcome = run(pytester, mended)
     assert (outcome.passed, outcome.failed) == (5, 0)
     assert outcome.recording.explanations == {}
@@ -113,6 +111,7 @@ def test_a_lock_made_at_import_is_explained(pytester):
     assert "test_lock.lock, made there (line 5)" in text
 
 
+@needs_loop_scope
 def test_a_future_of_another_open_loop_is_explained(pytester):
     outcome = run(
         pytester,

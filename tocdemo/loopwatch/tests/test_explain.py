@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from .projects import INI, run, write
+from .projects import INI, needs_loop_scope, run, write
 
 pytest_plugins = ["pytester"]
 
@@ -172,6 +172,7 @@ def test_a_finalizer_that_meets_a_closed_loop_is_not_blamed_on_the_test_that_is_
     assert outcome.recording.explanations == {}
 
 
+@needs_loop_scope
 def test_a_session_fixture_that_keeps_a_client_is_named_with_its_scope(pytester):
     outcome = run(
         pytester,
