@@ -20,8 +20,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 # What JupyterLab does not draw until it is scrolled to, a test would not find.
 SETTINGS = {"windowingMode": "none"}
-ALL_HAVE_RUN = """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-    .every(prompt => /\\d/.test(prompt.innerText))"""
+ERRORS = '[data-mime-type="application/vnd.jupyter.error"]'
+ENDED = f"""() => document.querySelector('{ERRORS}') ||
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].every(it => /\\d/.test(it.innerText))"""
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
     page.get_by_text("| Idle").wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.wait_for_function(ALL_HAVE_RUN, timeout=120_000)
+    page.wait_for_function(ENDED, timeout=120_000)
+    assert page.locator(ERRORS).all_inner_texts() == []
     page.get_by_text("| Idle").wait_for(timeout=60_000)
 
     grid = page.locator(".jp-OutputArea-output", has_text="26 failed").filter(has_text="2 passed").first
@@ -88,5 +90,4 @@ def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
     page.screenshot(path=SCREENSHOT)
     print(f"screenshot: {SCREENSHOT}")
     expect(grid.locator("td").first).to_be_visible()
-    expect(page.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
     expect(page.locator(".jp-Dialog, .jp-Notification-Toast, .Toastify__toast")).to_have_count(0)
