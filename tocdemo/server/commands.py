@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bson import Binary, Int64
@@ -341,7 +342,7 @@ def _found(
     if sort:
         documents = iter(sort_documents(list(documents), sort))
     if skip or limit:
-        documents = iter(list(documents)[skip : skip + limit if limit else None])
+        documents = islice(documents, skip, skip + limit if limit else None)
     return documents
 
 

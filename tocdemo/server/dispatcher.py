@@ -236,6 +236,8 @@ class Dispatcher:
         command = request.command
         if known.fields or known.collection_field:
             known.check_types(command)
+        if self.replica_set is None and _members(command) > 1:
+            raise CommandError(2, "cannot use 'w' > 1 when a host is not replicated")
         context = Context(self, connection, command)
         if command.get("maxTimeMS"):
             context.deadline = time.monotonic() + _milliseconds(command["maxTimeMS"])
@@ -380,7 +382,7 @@ class Dispatcher:
         wanted = concern.get("w", 1) if isinstance(concern, dict) else 1
         if isinstance(wanted, str) and wanted != "majority":
             message, code = f"No write concern mode named '{wanted}' found in replica set configuration", 79
-        elif isinstance(wanted, int) and wanted > 1:
+        elif isinstance(wanted, int) and wanted > 1 and self.replica_set is not None:
             message, code = "Not enough data-bearing nodes", 100
         else:
             return
@@ -403,6 +405,13 @@ class Dispatcher:
 def _count_statements(command: Document) -> int:
     batch = next((command[field] for field in ("documents", "updates", "deletes") if field in command), None)
     return len(batch) if isinstance(batch, list) else 1
+
+
+def _members(command: Document) -> int:
+    """How many members a write has to reach, as far as it is a number."""
+    concern = command.get("writeConcern")
+    wanted = concern.get("w") if isinstance(concern, dict) else None
+    return wanted if isinstance(wanted, int) else 1
 
 
 def _level(concern: Any) -> Any:

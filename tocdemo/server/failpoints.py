@@ -132,8 +132,8 @@ class FailPoints:
             statements: how many documents or statements the command holds: `skip` and `times` count these.
 
         Returns:
-            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode), "after"
-            to write and then close it.
+            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode),
+            "after" to write and then close it.
         """
         with self._lock:
             for _ in range(statements):

@@ -227,7 +227,7 @@ def test_the_log_shows_which_commands_were_one_transaction(replica_set, replica_
 
 @pytest.mark.parametrize(
     ("make", "rounds"),
-    [(AsyncIOMotorClient, 50), (pymongo.AsyncMongoClient, 10)],
+    [(AsyncIOMotorClient, 30), (pymongo.AsyncMongoClient, 20)],
     ids=["motor", "pymongo async"],
 )
 def test_with_transaction_loses_no_update_among_20_writers(make, rounds):
