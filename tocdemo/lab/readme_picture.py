@@ -17,7 +17,7 @@ SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
 def draw() -> str:
     """Run the incident and the mended suite, and return the picture of both as SVG."""
     panels = (
-        ("Before: all 28 together", terminal.run_copy("incident")),
+        ("Before", terminal.run_copy("incident")),
         ("After", terminal.run_copy("mended")),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
