@@ -28,7 +28,7 @@ from .framing import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
 from .matching import compile_query
 from .projecting import compile_projection
 from .sessions import SESSION_MINUTES
-from .storage import Collection, Index, check_namespace, check_storable, find_documents
+from .storage import Collection, Index, check_namespace, check_storable, duplicate_key, find_documents
 from .updating import Update
 from .values import MISSING, Document, encode, is_number, leaves, order_key, sort_documents
 
@@ -499,6 +499,8 @@ def _all(context: Context, name: str) -> list[Document]:
 
 def _write_result(context: Context, documents: list[Document], ending: Document) -> None:
     ((stage, options),) = ending.items()
+    if (context.command.get("readConcern") or {}).get("level") == "linearizable":
+        raise CommandError(72, f"{stage} cannot be used with a 'linearizable' read concern level")
     if context.transaction is not None:
         raise CommandError(263, f"{stage} cannot be used in a transaction")
     into = options.get("into") if stage == "$merge" and isinstance(options, dict) else options
@@ -544,7 +546,8 @@ def _merge(context: Context, namespace: str, documents: list[Document], options:
             if unmatched == "insert":
                 context.attempt(lambda document=document: storage.insert(namespace, document, None))
         elif matched == "fail":
-            raise CommandError(11000, f"$merge found a document with the _id {document['_id']}")
+            collection = storage.collection(namespace)
+            raise duplicate_key(collection, collection.indexes["_id_"], document)
         elif matched != "keepExisting":
             new = {**old, **document} if matched == "merge" else document
             context.attempt(lambda old=old, new=new: storage.write(namespace, [(old, new)], None))
@@ -634,7 +637,15 @@ def _change(context: Context, update: Any, query: Document, statement: Document)
     return Update(bound, query, statement.get("arrayFilters"))
 
 
+_STATEMENT_FIELDS = frozenset({"q", "u", "multi", "upsert", "arrayFilters", "collation", "hint", "limit"})
+
+
 def _check_statement(context: Context, statement: Document) -> None:
+    for name in statement:
+        if name not in _STATEMENT_FIELDS:
+            raise CommandError(
+                40415, f"BSON field '{next(iter(context.command))}.{name}' is an unknown field."
+            )
     _check_supported("collation", statement.get("collation"))
     _check_hint(context, statement.get("hint"))
 

@@ -252,7 +252,11 @@ class Dispatcher:
                 connection.used_sessions = True
             if invocation.in_transaction:
                 return self._in_transaction(name, known, context, invocation)
-            if "readConcern" in command and _level(command["readConcern"]) == "snapshot":
+            if (
+                "readConcern" in command
+                and name != "getmore"
+                and _level(command["readConcern"]) == "snapshot"
+            ):
                 return self._snapshot_read(name, known, context)
             if invocation.retryable_write:
                 return self._retryable_write(known, context, invocation)

@@ -10,12 +10,13 @@ Source: "Query and Projection Operators" in MongoDB's manual.
 from __future__ import annotations
 
 import datetime
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
 
 from bson import Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
-from mongomock import filtering
+from mongomock import aggregate, filtering
 
 from .errors import CommandError, not_implemented
 from .values import MISSING, Document, is_number, leaves, order_key
@@ -78,8 +79,55 @@ def _logical(name: str, conditions: Any) -> Predicate:
     return lambda document: not any(test(document) for test in tests)
 
 
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "$eq": operator.eq,
+    "$ne": operator.ne,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
+
 def _expression(expression: Any) -> Predicate:
+    """`$expr`. Comparisons are ours, because mongomock's fail on a missing field and take 1 for True."""
+    if isinstance(expression, dict) and len(expression) == 1:
+        ((name, operands),) = expression.items()
+        if name in _COMPARISONS and isinstance(operands, list) and len(operands) == 2:
+            compare, (left, right) = _COMPARISONS[name], operands
+            return lambda document: compare(_operand_key(left, document), _operand_key(right, document))
+        if name in ("$and", "$or") and isinstance(operands, list):
+            tests = [_expression(operand) for operand in operands]
+            combine = all if name == "$and" else any
+            return lambda document: combine(test(document) for test in tests)
     return lambda document: bool(filtering.filter_applies({"$expr": expression}, document))
+
+
+def _operand_key(expression: Any, document: Document) -> tuple[Any, ...]:
+    value = evaluate(expression, document)
+    return (0.5,) if value is MISSING else order_key(value)  # a missing field comes before null here
+
+
+def evaluate(expression: Any, document: Document) -> Any:
+    """The value of an aggregation expression for a document, by mongomock; MISSING when there is none."""
+    if isinstance(expression, dict) and list(expression) == ["$literal"]:
+        return expression["$literal"]
+    if isinstance(expression, dict) and list(expression) == ["$setField"]:
+        return _set_field(expression["$setField"], document)
+    (result,) = aggregate.process_pipeline([document], None, [{"$addFields": {_RESULT: expression}}], None)
+    return result.get(_RESULT, MISSING)
+
+
+_RESULT = "tocdemo result"
+
+
+def _set_field(options: Document, document: Document) -> Any:
+    """`$setField`, which alone can name a field with a dot or a dollar; mongomock has it not."""
+    name = evaluate(options["field"], document)
+    holder = evaluate(options["input"], document)
+    if not isinstance(name, str) or not isinstance(holder, dict):
+        raise CommandError(4161107, "$setField needs 'field', a constant string, and 'input', an object")
+    return {**holder, name: evaluate(options["value"], document)}
 
 
 # A condition is tested against the list of all values that its path reaches.

@@ -17,8 +17,8 @@ import mongomock
 from mongomock import aggregate
 
 from .errors import CommandError, not_implemented
-from .matching import compile_query
-from .values import Document, copy_document, encode, sort_documents
+from .matching import compile_query, evaluate
+from .values import MISSING, Document, copy_document, encode, sort_documents
 
 ReadCollection = Callable[[str], list[Document]]
 
@@ -110,7 +110,7 @@ def _bind(expression: Any, variables: Document) -> Any:
     if isinstance(expression, str) and expression.startswith("$$"):
         name, *path = expression[2:].split(".")
         if name in variables:
-            value = variables[name]
+            value = evaluate(variables[name], {})
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
             return {"$literal": value}
@@ -131,11 +131,24 @@ def _run_stage(documents: list[Document], name: str, options: Any, read: ReadCol
         return sort_documents(counted, {"count": -1})
     if name == "$replaceWith":
         name, options = "$replaceRoot", {"newRoot": options}
+    if name == "$replaceRoot" and _sets_a_field(options.get("newRoot")):
+        return [evaluate(options["newRoot"], document) for document in documents]
+    if name in ("$set", "$addFields") and any(map(_sets_a_field, options.values())):
+        return [{**document, **_evaluate_all(options, document)} for document in documents]
     if name in _ENGINE_STAGES:
         return _engine(documents, name, options, read)
     if name in _UNSUPPORTED_STAGES:
         raise not_implemented(f"the pipeline stage {name}")
     raise CommandError(40324, f"Unrecognized pipeline stage name: '{name}'")
+
+
+def _sets_a_field(expression: Any) -> bool:
+    return isinstance(expression, dict) and "$setField" in expression
+
+
+def _evaluate_all(fields: Document, document: Document) -> Document:
+    values = {name: evaluate(expression, document) for name, expression in fields.items()}
+    return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def _inner_pipeline(options: Any) -> list[Document]:

@@ -469,6 +469,11 @@ def check_storable(document: Document) -> None:
     if isinstance(document["_id"], list | Regex):
         kind = "array" if isinstance(document["_id"], list) else "regex"
         raise CommandError(2 if kind == "regex" else 53, f"The '_id' value cannot be of type {kind}")
+    if isinstance(document["_id"], dict) and next(iter(document["_id"]), "").startswith("$"):
+        name = next(iter(document["_id"]))
+        raise CommandError(
+            52, f"_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
+        )
     if len(encode(document)) > 1000:  # a shorter one cannot be too deep
         check_depth(document)
 

@@ -57,6 +57,9 @@ def rows(client):
         ({"$or": [{"a": True}, {"b.c": 1}]}, [1, 2]),
         ({"$nor": [{"a": {"$exists": True}}]}, [8]),
         ({"$expr": {"$eq": ["$_id", 4]}}, [4]),
+        ({"$expr": {"$gt": ["$b.c", 1]}}, [2]),
+        ({"$expr": {"$eq": ["$a", 1]}}, [1, 6]),
+        ({"$expr": {"$and": [{"$gte": ["$_id", 7]}, {"$ne": ["$a", None]}]}}, [7, 8]),
         ({"_id": {"$in": [3, 1, 3]}}, [1, 3]),
         ({"_id": {"$gt": 6}}, [7, 8]),
         ({"_id": True}, []),
@@ -267,6 +270,15 @@ def test_a_stage_that_cannot_run_says_so(client, stage, code):
 def test_let_variables_reach_expressions(rows):
     found = rows.aggregate([{"$match": {"$expr": {"$eq": ["$_id", "$$key"]}}}], let={"key": 4})
     assert [row["_id"] for row in found] == [4]
+
+
+def test_an_update_can_set_a_field_whose_name_has_a_dot_or_a_dollar(client):
+    client.d.c.insert_one({"_id": 1, "in": {}})
+    add = {"$setField": {"field": {"$literal": "$a.b"}, "input": "$$ROOT", "value": 1}}
+    client.d.c.update_one({"_id": 1}, [{"$replaceWith": add}])
+    nested = {"$setField": {"field": "c.d", "input": "$in", "value": 2}}
+    client.d.c.update_one({"_id": 1}, [{"$set": {"in": nested}}])
+    assert client.d.c.find_one() == {"_id": 1, "in": {"c.d": 2}, "$a.b": 1}
 
 
 def test_cursors_go_through_their_batches_and_can_be_killed(client):
