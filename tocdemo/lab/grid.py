@@ -121,11 +121,12 @@ def report_html(headline: str, details: tuple[str, ...], diffs: tuple[str, ...],
 def diff_html(diff: str) -> str:
     """Return a unified diff as HTML: lines keep their + and -, which say what the colours say."""
     edges = {"+": "#1a7f37", "-": "#b3261e", "@": "#57606a"}
-    lines = [
+    head, _, *changes = diff.splitlines()
+    lines = [f"<div><b>{escape(head.removeprefix('--- '))}</b></div>"]
+    lines += [
         f"<div style='border-left:4px solid {edges.get(line[:1], 'transparent')};padding-left:6px'>"
         f"{escape(line) or '&nbsp;'}</div>"
-        for line in diff.splitlines()
-        if not line.startswith("+++ ")
+        for line in changes
     ]
     return (
         "<div style='font-family:monospace;white-space:pre-wrap;line-height:1.35;margin:6px 0'>"
