@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,13 +75,16 @@ class Explainer:
         self._explained: dict[tuple, str] = {}
         self.names: list[Name] | None = None
         self.names_at: str | None = None
+        self._held_names: dict[int, str] = {}
 
     def explain(self, failure: Failure) -> str | None:
         """Return the text for a failed phase, or None if event loops have nothing to do with it."""
         chain = list(_chain(failure.error))
         cause = self._cause(failure, chain)
         if cause is not None:
-            return self._once(cause.key, failure, self._head(cause), lambda: self._cross_loop(cause, failure))
+            return self._once(
+                cause.key, failure, lambda: self._head(cause), lambda: self._cross_loop(cause, failure)
+            )
         for error in chain:
             if isinstance(error, RuntimeError | DeprecationWarning):
                 steps = self._ledger.sites.traceback(error.__traceback__)
@@ -170,22 +173,30 @@ class Explainer:
 
     # -- the text ------------------------------------------------------------------------------------------
 
-    def _once(self, key: tuple, failure: Failure, head: str, full: Any) -> str:
+    def _once(
+        self, key: tuple, failure: Failure, head: Callable[[], str], full: Callable[[], Iterable[str]]
+    ) -> str:
+        """Explain a cause in full the first time, then refer to it. The head may need what `full` finds."""
         before = self._explained.get(key)
         if before is not None:
-            return f"{head}\n  the same cause as in {before}, which has the full explanation"
+            return f"{head()}\n  the same cause as in {before}, which has the full explanation"
         self._explained[key] = failure.nodeid
-        return "\n".join([head, *full()])
+        lines = list(full())
+        return "\n".join([head(), *lines])
 
     def _head(self, cause: Cause) -> str:
-        thing = (
-            cause.thing.name
-            if cause.thing.name != "something"
-            else "an object that was not found in the frames"
-        )
+        thing = self._called(cause.thing, "an object that was not found in the frames")
         where = "this test" if cause.phase == "call" else f"this test's {cause.phase}"
         runs = f"runs on loop #{cause.running}" if cause.running else "runs on no loop that was seen"
         return f"loopwatch: {thing} belongs to {self._loop_text(cause.loop)}; {where} {runs}"
+
+    def _called(self, thing: Culprit, otherwise: str) -> str:
+        """Return what the code calls the thing; where no line named it, the name of its holder."""
+        if thing.name == "something":
+            return otherwise
+        if thing.client is not None and thing.name in (thing.kind, thing.client.short):
+            return self._held_names.get(thing.client.number, thing.name)
+        return thing.name
 
     def _loop_text(self, number: int | None) -> str:
         if number is None:
@@ -208,6 +219,8 @@ class Explainer:
             key=lambda entry: (not _is_holder(entry, cause.thing), not _same_module(entry, cause.thing))
         )
         fixture = _holding_fixture(self._ledger, failure.item, client)
+        if held:
+            self._held_names[client.number] = held[0].name
         yield from self._held(held, fixture, client, cause)
         yield from self._kept_lines(cause)
         yield from self._change(cause, client, held, fixture)
@@ -234,7 +247,7 @@ class Explainer:
     def _held(
         self, held: list[Name], fixture: tuple[str, str] | None, client: ClientEntry | None, cause: Cause
     ) -> Iterator[str]:
-        if fixture:
+        if fixture and (not held or fixture[1] != "function"):
             yield _line("held as", f"fixture `{fixture[0]}` (scope {fixture[1]})")
         groups: dict[tuple, list[Name]] = {}
         for entry in held:
@@ -296,7 +309,7 @@ class Explainer:
                 f"make {made.fixture} an async fixture ({made.file}:{made.line}; `@pytest_asyncio.fixture`,"
                 f" `async def`): {client.short} binds when it is made, and no loop runs in a sync fixture"
             )
-        elif fixture:
+        elif fixture and fixture[1] != "function":
             yield (
                 f'let fixture and tests share a loop: give `{fixture[0]}` the scope "function", or give the'
                 f' tests `@pytest.mark.asyncio(loop_scope="{fixture[1]}")`'
@@ -305,7 +318,7 @@ class Explainer:
         elif held and not all(entry.origin is None for entry in held):
             yield from _made_once(held, client)
         else:
-            thing = cause.thing.name if cause.thing.name != "something" else "the object"
+            thing = self._called(cause.thing, "the object")
             made = f" (it was made {_where(client.made)})" if client and client.made else ""
             yield f"make {thing} on the loop that uses it: in the test, or in an async fixture{made}"
 
@@ -316,7 +329,7 @@ class Explainer:
         project = next((s for s in mine if _sync_fixture(s)), mine[0] if mine else None)
         where = (project.file, project.line) if project else (None, None)
         head, *rest = text(failure, project, steps)
-        return self._once((kind, *where), failure, f"loopwatch: {head}", lambda: rest)
+        return self._once((kind, *where), failure, lambda: f"loopwatch: {head}", lambda: rest)
 
     def _at(self, step: Step | None) -> str:
         return f"{self._ledger.sites.shown(step.file)}:{step.line}" if step else "a place outside the project"
@@ -469,6 +482,14 @@ def _made_once(held: list[Name], client: ClientEntry) -> Iterator[str]:
     """A client that is made at import and that nothing replaces."""
     made = next((e for e in held if e.origin is not None and e.origin.origin == "assigned"), held[0])
     place = f"{made.file}:{made.origin.line}" if made.origin else made.module
+    if "()" in made.name:
+        function = made.name.partition("()")[0]
+        yield f"{place}: {function} keeps what it made, and each test has a loop of its own: call"
+        yield (
+            f"{function}.cache_clear() in a fixture before each test, or give all its users one loop"
+            f' (`loop_scope="session"` on tests and fixtures)'
+        )
+        return
     yield (
         f"{place} makes {made.name} once, and each test has a loop of its own: make it in an async fixture"
         f" (`@pytest_asyncio.fixture`)"
@@ -480,18 +501,19 @@ def _made_once(held: list[Name], client: ClientEntry) -> Iterator[str]:
 
 
 def _holding_fixture(ledger: Ledger, item: Any, client: ClientEntry | None) -> tuple[str, str] | None:
-    """Return the name and scope of a fixture, wider than a function, that keeps the client; or None."""
+    """Return name and scope of a fixture of this test that keeps the client, rather a wide one; or None."""
     if client is None:
         return None
+    found = None
     definitions = getattr(getattr(item, "_request", None), "_fixture_defs", None) or {}
     for name, definition in definitions.items():
         cached = getattr(definition, "cached_result", None)
         value = client.ref()
-        if cached is None or value is None or definition.scope == "function":
+        if cached is None or value is None or (found and definition.scope == "function"):
             continue
         if _leads_to(ledger, cached[0], client):
-            return name, definition.scope
-    return None
+            found = (name, definition.scope)
+    return found
 
 
 def _leads_to(ledger: Ledger, value: Any, client: ClientEntry) -> bool:

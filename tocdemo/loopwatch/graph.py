@@ -6,6 +6,8 @@ so that nothing of the project or of a driver runs while loopwatch looks.
 
 from __future__ import annotations
 
+import functools
+import gc
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,7 @@ _LEAVES = (
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType,
     str, bytes, int, float, complex, bool, type(None),
 )  # fmt: skip
+_CACHE = type(functools.cache(abs))
 _Found = Any
 
 
@@ -55,7 +58,17 @@ def _parts(item: Any) -> Iterator[tuple[Any, str]]:
     if isinstance(item, list | tuple | set | frozenset):
         yield from ((v, f"[{n}]") for n, v in enumerate(list(item)[:20]))
         return
+    if isinstance(item, _CACHE):
+        yield from _cached(item)
+        return
     yield from ((part, "." + name) for name, part in stored(item).items())
+
+
+def _cached(item: Any) -> Iterator[tuple[Any, str]]:
+    """Yield what a function under `functools.cache` has returned; only the collector can see that."""
+    for part in gc.get_referents(item):
+        values = list(part.values())[:20] if isinstance(part, dict) else [part]
+        yield from ((value, "()") for value in values)
 
 
 def stored(item: Any) -> dict[str, Any]:

@@ -65,12 +65,23 @@ def names(ledger: Ledger) -> list[Name]:
         for name, value in list(vars(module).items()):
             if name.startswith("__") or name.startswith("@"):
                 continue
-            hit = behind(value, ledger.client_entry)
-            if hit is not None:
-                client, path = hit
-                shown = name if value is client.ref() or not _is_owner(ledger, value) else name + path
-                found.append(_described(ledger, module_name, module, name, shown, value, client))
+            for part, inside in _parts_of(module_name, value):
+                hit = behind(part, ledger.client_entry)
+                if hit is not None:
+                    client, path = hit
+                    owned = path if _is_owner(ledger, part) or path.startswith("()") else ""
+                    shown = name + inside + owned
+                    found.append(_described(ledger, module_name, module, name, shown, value, client))
     return found
+
+
+def _parts_of(module: str, value: Any) -> list[tuple[Any, str]]:
+    """Return the value itself; of a class that the module defines, its attributes."""
+    if isinstance(value, type):
+        if value.__module__ != module:
+            return []
+        return [(part, f".{name}") for name, part in list(vars(value).items()) if not name.startswith("__")]
+    return [(value, "")]
 
 
 def _is_owner(ledger: Ledger, value: Any) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 CATCHES_ALL = {"Exception", "BaseException", "RuntimeError"}
 
 
@@ -63,6 +64,8 @@ class Source:
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 for target in assigned_names(node):
                     found[target] = Origin("assigned", node.lineno)
+            elif isinstance(node, _DEFINITIONS):
+                found[node.name] = Origin("assigned", node.lineno)
         return found
 
     def handler(self, line: int) -> int | None:
@@ -156,11 +159,10 @@ def assigned_names(node: ast.Assign | ast.AnnAssign) -> Iterator[str]:
 def _module_level(tree: ast.AST) -> Iterator[ast.stmt]:
     """Yield the statements that run at import, also those below `if`, `try` and `with`."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.stmt) and not isinstance(
-            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-        ):
+        if isinstance(node, ast.stmt):
             yield node
-            yield from _module_level(node)
+            if not isinstance(node, _DEFINITIONS):
+                yield from _module_level(node)
         elif isinstance(node, ast.ExceptHandler):
             yield from _module_level(node)
 

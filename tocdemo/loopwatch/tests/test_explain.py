@@ -330,3 +330,71 @@ def test_a_second_loop_in_a_running_one_is_explained(pytester, call):
     )
     text = outcome.explanation("test_second")
     assert "test_second.py:11, in test_second, starts a loop while loop #1 runs in the same thread" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "held", "change"),
+    [
+        (
+            "@functools.lru_cache(maxsize=2)\ndef get():\n    return CLIENT",
+            "get()",
+            "test_held.get(), made there (line 6)",
+            "get.cache_clear() in a fixture before each test",
+        ),
+        (
+            "class Service:\n    def __init__(self):\n        self.client = CLIENT\n\n\nservice = Service()",
+            "service.client",
+            "test_held.service.client, made there (line 10)",
+            "test_held.py:10 makes service.client once",
+        ),
+        (
+            "class Db:\n    client = CLIENT",
+            "Db.client",
+            "test_held.Db.client, made there (line 5)",
+            "makes Db.client once",
+        ),
+        ("kept = {'main': CLIENT}", "kept['main']", "test_held.kept['main'], made there (line 5)", "line"),
+    ],
+)
+def test_a_client_is_found_wherever_a_module_keeps_it(pytester, made, used, held, change):
+    head = "import functools\nimport pytest\nfrom motor.motor_asyncio import AsyncIOMotorClient\n\n"
+    test = f"""
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("n", [1, 2])
+async def test_use(n):
+    with pytest.raises(Exception, match="127.0.0.1:9"):
+        await {used}.admin.command("ping")
+"""
+    client = "AsyncIOMotorClient('mongodb://127.0.0.1:9', serverSelectionTimeoutMS=5)"
+    outcome = run(pytester, {"test_held.py": head + made.replace("CLIENT", client) + "\n" + test})
+    assert (outcome.passed, outcome.failed) == (1, 1)
+    text = outcome.explanation("test_use[2]")
+    assert f"held as:   {held}" in text
+    assert change in text
+
+
+def test_a_sync_fixture_whose_client_binds_when_it_is_made_is_told_to_become_async(pytester):
+    outcome = run(
+        pytester,
+        {
+            "test_early.py": """
+                import asyncio
+                import pytest
+                from motor.motor_asyncio import AsyncIOMotorClient
+
+
+                @pytest.fixture
+                def client():
+                    return AsyncIOMotorClient("mongodb://127.0.0.1:9", io_loop=asyncio.new_event_loop())
+
+
+                @pytest.mark.asyncio
+                async def test_early(client):
+                    await client.admin.command("ping")
+                """
+        },
+    )
+    text = outcome.explanation("test_early")
+    assert "bound:     when it was made, test_early.py:9, in fixture client for test_early" in text
+    assert "make client an async fixture (test_early.py:9; `@pytest_asyncio.fixture`, `async def`)" in text
