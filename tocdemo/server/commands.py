@@ -361,11 +361,12 @@ def find(context: Context) -> Document:
     command, query = context.command, _query(context, "filter")
     if "hint" in command:
         _check_hint(context, command["hint"])
-    check_namespace(context.namespace)
+    namespace = context.namespace
+    check_namespace(namespace)
     skip, limit = _whole(command, "skip"), _whole(command, "limit")
     documents = _found(context, query, command.get("sort"), skip, limit)
     cursor = context.dispatcher.cursors.first_batch(
-        context.namespace,
+        namespace,
         documents,
         compile_projection(command.get("projection"), query),
         _whole(command, "batchSize", default=FIRST_BATCH),

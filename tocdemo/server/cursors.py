@@ -44,7 +44,8 @@ class Cursor:
             if document is None:
                 return batch, True
             shown = self.project(document) if self.project else document
-            room -= len(bson.encode(shown, False, CODEC))
+            if size != 1:  # one document always has room
+                room -= len(bson.encode(shown, False, CODEC))
             if room < 0 and batch:
                 self.documents = itertools.chain((document,), self.documents)
                 return batch, False

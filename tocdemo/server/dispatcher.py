@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import bson
@@ -68,7 +69,7 @@ class Context:
         """The database that the command is for."""
         return self.command["$db"]
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """Database and collection of a command whose value is a collection's name."""
         name = next(iter(self.command.values()))

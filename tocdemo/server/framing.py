@@ -108,7 +108,7 @@ def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
         )
     if opcode not in _KNOWN_OPCODES:
         raise ProtocolError(f"unknown opcode {opcode}")
-    body = receive(length - HEADER_BYTES)
+    body = receive(length - HEADER_BYTES) if length > HEADER_BYTES else b""
     if len(body) < length - HEADER_BYTES:
         raise ProtocolError("the connection ended inside a message")
     return head + body

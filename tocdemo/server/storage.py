@@ -12,6 +12,7 @@ waits.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
@@ -478,6 +479,7 @@ def check_storable(document: Document) -> None:
         check_depth(document)
 
 
+@functools.lru_cache(maxsize=1024)
 def check_namespace(namespace: str) -> None:
     """Refuse (error 73) a name of a database or collection that MongoDB refuses."""
     database, _, name = namespace.partition(".")

@@ -41,6 +41,7 @@ class Update:
         self.update = update
         self.query = query
         self.is_pipeline = isinstance(update, list)
+        self._applied = False
         if not isinstance(update, dict | list):
             raise CommandError(9, "Update argument must be either an object or an array")
         self.is_replacement = isinstance(update, dict) and not next(iter(update), "").startswith("$")
@@ -90,7 +91,9 @@ class Update:
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **changed}  # a pipeline may leave the _id out, which keeps it
         changed = copy_document(document)
-        update = copy_document(self.update)  # so that no two documents share a list
+        # The first document may have the operands themselves; no two documents may share a list.
+        update = copy_document(self.update) if self._applied else self.update
+        self._applied = True
         for operator, fields in update.items():
             if operator == "$setOnInsert" and not inserting:
                 continue
@@ -202,6 +205,8 @@ def _check_operators(update: Document) -> None:
                     52, f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage."
                 )
             paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
+    if len(paths) < 2:
+        return
     paths.sort(key=lambda path: path.split("."))
     for one, other in itertools.pairwise(paths):
         if one == other or other.startswith(one + "."):
