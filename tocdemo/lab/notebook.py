@@ -68,6 +68,7 @@ def run(
     *,
     each: bool = False,
     only: str | None = None,
+    without: str | None = None,
     fixtures: Sequence[Any] = (),
     backend: str | None = None,
     timeout: float = 30.0,
@@ -76,9 +77,10 @@ def run(
 ) -> runs.Run:
     """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
 
-    `each` runs every test alone; `only` runs the tests of one name; `new_process` runs them in a fresh Python
-    process. `fixtures` are fixtures that a cell defined, used in place of the suite's own. `backend` is
-    "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped after `timeout` seconds.
+    `each` runs every test alone; `only` runs the tests of one name, `without` all but those; `new_process`
+    runs them in a fresh Python process. `fixtures` are fixtures that a cell defined, used in place of the
+    suite's own. `backend` is "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped
+    after `timeout` seconds.
     `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
     Raises CannotRun, with a sentence that says why, when there is nothing to run.
     """
@@ -91,7 +93,7 @@ def run(
         with _progress_bar() as bar:
             result = suite.run_each(folder, arguments, on_progress=bar, **options)
     else:
-        result = suite.run(folder, arguments, only=only, new_process=new_process, **options)
+        result = suite.run(folder, arguments, only=only, without=without, new_process=new_process, **options)
     return dataclasses.replace(result, guess=guess)
 
 

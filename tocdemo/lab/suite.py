@@ -25,19 +25,26 @@ def run(
     arguments: Sequence[str],
     *,
     only: str | None = None,
+    without: str | None = None,
     new_process: bool = False,
     **options: Any,
 ) -> runs.Run:
     """Run the tests that `arguments` name, together. `only` narrows them to tests of one name.
 
-    `options` are those of `inline.run`. Raises inline.CannotRun, also when no test has that name.
+    `without` leaves the tests of one name out, and does nothing where there is none. `options` are those of
+    `inline.run`. Raises inline.CannotRun, also when no test is named `only`.
     """
     arguments = list(arguments)
     if only is not None:
         nodes = collect(folder, arguments)
-        arguments = [node for node in nodes if only in (node, _name(node), _name(node).partition("[")[0])]
+        arguments = [node for node in nodes if _is_named(node, only)]
         if not arguments:
             raise inline.CannotRun(f"No test is named {only!r}; there are {', '.join(map(_name, nodes))}")
+    if without is not None:
+        nodes = collect(folder, arguments)
+        arguments = [node for node in nodes if not _is_named(node, without)]
+        if not arguments:
+            raise inline.CannotRun(f"No test is left without {without!r}")
     if new_process:
         return processes.run(folder, arguments, options.get("backend"))
     return inline.run(folder, arguments=arguments, **options)
@@ -90,6 +97,10 @@ class _Collector:
         for item in session.items:
             _, separator, rest = item.nodeid.partition("::")
             self.nodes.append(f"{item.path}{separator}{rest}")
+
+
+def _is_named(node: str, name: str) -> bool:
+    return name in (node, _name(node), _name(node).partition("[")[0])
 
 
 def _name(node: str) -> str:
