@@ -518,7 +518,7 @@ def _write_result(context: Context, documents: list[Document], ending: Document)
 
 def _replace_collection(context: Context, namespace: str, documents: list[Document]) -> None:
     storage = context.storage
-    old = context.attempt(lambda: storage.drop(namespace))
+    old = context.attempt(storage.drop, namespace)
     collection = storage.collection(namespace)
     for index in (old.indexes if old else {}).values():
         storage.create_index(collection, index)
@@ -545,13 +545,13 @@ def _merge(context: Context, namespace: str, documents: list[Document], options:
                     13113, "$merge could not find a matching document in the target collection"
                 )
             if unmatched == "insert":
-                context.attempt(lambda document=document: storage.insert(namespace, document, None))
+                context.attempt(storage.insert, namespace, document, None)
         elif matched == "fail":
             collection = storage.collection(namespace)
             raise duplicate_key(collection, collection.indexes["_id_"], document)
         elif matched != "keepExisting":
             new = {**old, **document} if matched == "merge" else document
-            context.attempt(lambda old=old, new=new: storage.write(namespace, [(old, new)], None))
+            context.attempt(storage.write, namespace, [(old, new)], None)
 
 
 _UNMATCHED = ("insert", "discard", "fail")
@@ -580,7 +580,7 @@ def _run_statements(
     stop = context.command.get("ordered", True) or context.transaction is not None
     for index, statement in enumerate(statements):
         try:
-            context.attempt(lambda index=index, statement=statement: run(index, statement))
+            context.attempt(run, index, statement)
         except CommandError as error:
             errors.append(error.as_write_error(index))
             if stop or error.code == 50:
@@ -735,7 +735,7 @@ def find_and_modify(context: Context) -> Document:
     if command.get("remove"):
         if "update" in command or command.get("new"):
             raise CommandError(9, "Cannot specify both an update (or new=true) and remove=true")
-        value = context.attempt(lambda: _remove_one(context, query))
+        value = context.attempt(_remove_one, context, query)
         last: Document = {"n": int(value is not None)}
     else:
         if command.get("update") is None:
@@ -793,7 +793,7 @@ def create(context: Context) -> Document:
 def drop(context: Context) -> Document:
     """Remove a collection; one that is not there is no error (as from MongoDB 7.0)."""
     check_namespace(context.namespace)
-    dropped = context.attempt(lambda: context.storage.drop(context.namespace))
+    dropped = context.attempt(context.storage.drop, context.namespace)
     if dropped is None:
         return {}
     context.dispatcher.cursors.kill_namespace(context.namespace)
@@ -806,7 +806,7 @@ def drop_database(context: Context) -> Document:
     names = context.storage.names(context.database)
     for name in names:
         namespace = f"{context.database}.{name}"
-        context.attempt(lambda namespace=namespace: context.storage.drop(namespace))
+        context.attempt(context.storage.drop, namespace)
         context.dispatcher.cursors.kill_namespace(namespace)
     return {"dropped": context.database} if names else {}
 
@@ -889,7 +889,7 @@ def create_indexes(context: Context) -> Document:
             if context.transaction is not None:
                 _create_index_in_transaction(context, index)
                 continue
-            context.attempt(lambda index=index: storage.create_index(collection, index))
+            context.attempt(storage.create_index, collection, index)
     reply = {"numIndexesBefore": before, "numIndexesAfter": len(collection.indexes)}
     note = {"note": "all indexes already exist"} if before == len(collection.indexes) else {}
     return {**reply, "createdCollectionAutomatically": created, **note}
@@ -950,8 +950,8 @@ def rename_collection(context: Context) -> Document:
     if target in storage.collections:
         if not context.command.get("dropTarget"):
             raise CommandError(48, f"target namespace exists: {target}")
-        context.attempt(lambda: storage.drop(target))
-    context.attempt(lambda: storage.rename(source, target))
+        context.attempt(storage.drop, target)
+    context.attempt(storage.rename, source, target)
     return {}
 
 

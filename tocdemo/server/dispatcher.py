@@ -77,15 +77,18 @@ class Context:
             raise CommandError(73, f"collection name has invalid type {type(name).__name__}")
         return f"{self.command['$db']}.{name}"
 
-    def attempt(self, statement: Callable[[], _T]) -> _T:
+    def attempt(self, statement: Callable[..., _T], *arguments: Any) -> _T:
         """Run a statement, again from its start whenever it met a document that a transaction has claimed.
+
+        Args:
+            statement: called with the arguments.
 
         Raises:
             CommandError: 50 when the command's maxTimeMS is over before the document is free.
         """
         while True:
             try:
-                return statement()
+                return statement(*arguments)
             except Blocked as blocked:
                 self.dispatcher.wait_for(blocked.transaction, self)
 

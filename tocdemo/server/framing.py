@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -64,8 +63,7 @@ class MalformedRequest(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One command, as it came off the wire.
 
     Attributes:
@@ -73,14 +71,12 @@ class Request:
         command: the command document; its first key is the command's name, `$db` the database.
         wants_reply: False for an unacknowledged write (the flag moreToCome).
         legacy: True when it came as OP_QUERY and must be answered by OP_REPLY.
-        size: the frame's length in bytes.
     """
 
     request_id: int
     command: dict[str, Any]
     wants_reply: bool = True
     legacy: bool = False
-    size: int = 0
 
 
 def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
@@ -130,22 +126,20 @@ def parse(frame: bytes) -> Request:
 
 
 def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
-    broken = Request(request_id, {}, size=length)
     if length < HEADER_BYTES + 5:
-        raise MalformedRequest(broken, "OP_MSG has no section")
+        raise MalformedRequest(Request(request_id, {}), "OP_MSG has no section")
     (flags,) = _UINT.unpack_from(frame, HEADER_BYTES)
+    empty = Request(request_id, {}, not flags & _MORE_TO_COME)
     if flags & _REQUIRED_FLAGS:
         raise MalformedRequest(
-            broken, f"OP_MSG has unknown required flag bits: {flags & _REQUIRED_FLAGS:#x}", 9
+            empty, f"OP_MSG has unknown required flag bits: {flags & _REQUIRED_FLAGS:#x}", 9
         )
     end = length - 4 if flags & _CHECKSUM_PRESENT else length
-    wants_reply = not flags & _MORE_TO_COME
-    broken = Request(request_id, {}, wants_reply, size=length)
-    if end - HEADER_BYTES - 5 >= 5 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == end - 21:
-        # By far the commonest message: one body section that fills the frame.
-        return Request(request_id, _decode(frame[21:end], broken), wants_reply, size=length)
-    command = _read_sections(frame, end, broken)
-    return Request(request_id, command, wants_reply, size=length)
+    if end >= 26 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == end - 21:
+        command = _decode(frame[21:end], empty)  # by far the commonest: one body section that fills the frame
+    else:
+        command = _read_sections(frame, end, empty)
+    return Request(request_id, command, empty.wants_reply)
 
 
 def _read_sections(frame: bytes, end: int, broken: Request) -> dict[str, Any]:
@@ -206,7 +200,7 @@ def _read_sequence(frame: bytes, start: int, end: int, broken: Request) -> tuple
 
 
 def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
-    broken = Request(request_id, {}, legacy=True, size=length)
+    broken = Request(request_id, {}, legacy=True)
     zero = frame.find(b"\0", HEADER_BYTES + 4)
     if zero < 0:
         raise MalformedRequest(broken, "OP_QUERY has no collection name")
@@ -219,7 +213,7 @@ def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
     if isinstance(command.get("$query"), dict):
         command = command["$query"]
     command["$db"] = database
-    return Request(request_id, command, legacy=True, size=length)
+    return Request(request_id, command, legacy=True)
 
 
 def _decode(data: bytes, broken: Request) -> dict[str, Any]:

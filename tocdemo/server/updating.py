@@ -50,8 +50,7 @@ class Update:
             raise CommandError(9, "arrayFilters may only be specified for an update with operators")
         if self.is_replacement:
             _check_replacement(update)
-        elif not self.is_pipeline:
-            _check_operators(update)
+        elif not self.is_pipeline and (_check_operators(update) or array_filters):
             self._check_filters_used()
 
     def apply(self, document: Document) -> Document:
@@ -186,7 +185,8 @@ def _check_replacement(replacement: Document) -> None:
             raise CommandError(52, message)
 
 
-def _check_operators(update: Document) -> None:
+def _check_operators(update: Document) -> bool:
+    """Refuse operators and paths that cannot be; whether a path names array filters."""
     paths: list[str] = []
     for operator, fields in update.items():
         if operator not in _OPERATORS:
@@ -206,12 +206,13 @@ def _check_operators(update: Document) -> None:
                 )
             paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
     if len(paths) < 2:
-        return
+        return bool(paths) and "$[" in paths[0]
     paths.sort(key=lambda path: path.split("."))
     for one, other in itertools.pairwise(paths):
         if one == other or other.startswith(one + "."):
             message = f"Updating the path '{other}' would create a conflict at '{one}'"
             raise CommandError(40, message)
+    return any("$[" in path for path in paths)
 
 
 # --- walking paths ------------------------------------------------------------------------------------------
