@@ -6,10 +6,11 @@ The ledger asks it at each cross-loop use, the explainer for errors that no hook
 from __future__ import annotations
 
 import asyncio
+import types
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import attribute, behind, stored
+from .graph import attribute, behind, is_kind, stored
 from .ledger import ClientEntry, Ledger
 from .sites import Step
 from .sources import Source
@@ -105,7 +106,7 @@ def _resolve(step: Step, chain: list[str]) -> tuple[Any, int, bool]:
         except KeyError:
             break
         length += 1
-    if callable(value) and hasattr(value, "__func__") and length > 1:
+    if is_kind(value, types.MethodType) and length > 1:
         value, length = value.__self__, length - 1
     return value, length, is_global or step.frame.f_code.co_name == "<module>"
 
@@ -144,11 +145,11 @@ def _by_loop_attribute(ledger: Ledger, steps: list[Step], loop: int | None, runn
 
 def _loop_of(ledger: Ledger, value: Any, running: int | None) -> int | None:
     """Return the number of the loop that the object is or keeps as `_loop`, unless it is the running one."""
-    if isinstance(value, asyncio.AbstractEventLoop):
+    if is_kind(value, asyncio.AbstractEventLoop):
         other = value
     else:
-        other = value.get_loop() if isinstance(value, asyncio.Future) else stored(value).get("_loop")
-    if not isinstance(other, asyncio.AbstractEventLoop):
+        other = value.get_loop() if is_kind(value, asyncio.Future) else stored(value).get("_loop")
+    if not is_kind(other, asyncio.AbstractEventLoop):
         return None
     number = ledger.loop_entry(other).number
     return number if number != running else None

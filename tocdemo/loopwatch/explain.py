@@ -94,12 +94,12 @@ class Explainer:
                     return self._plain(failure, "no loop", steps, self._no_loop)
         return None
 
-    def snapshot(self) -> list[Name]:
-        """Return the names that lead to clients.
-
-        Those of the first cross-loop failure, otherwise those of now.
-        """
-        return self.names if self.names is not None else names(self._ledger)
+    def note_names(self, test: str | None) -> list[Name]:
+        """Search the modules' names now. What is found first, during `test`, goes into the record."""
+        found = names(self._ledger)
+        if self.names is None:
+            self.names, self.names_at = found, test
+        return found
 
     # -- what went wrong -----------------------------------------------------------------------------------
 
@@ -209,9 +209,7 @@ class Explainer:
         return f"loop #{number}, which is open but not the one that runs"
 
     def _cross_loop(self, cause: Cause, failure: Failure) -> Iterator[str]:
-        found = names(self._ledger)
-        if self.names is None:
-            self.names, self.names_at = found, failure.nodeid
+        found = self.note_names(failure.nodeid)
         client = cause.thing.client
         yield _line("bound", self._bound(cause))
         held = [entry for entry in found if entry.client is client] if client else []

@@ -22,6 +22,11 @@ _CACHE = type(functools.cache(abs))
 _Found = Any
 
 
+def is_kind(value: Any, kind: Any) -> bool:
+    """What `isinstance` says, but without asking for `__class__`, where a dead weak proxy raises."""
+    return issubclass(type(value), kind)
+
+
 def behind(
     value: Any, known: Callable[[Any], _Found | None], depth: int = DEPTH
 ) -> tuple[_Found, str] | None:
@@ -29,7 +34,7 @@ def behind(
 
     Returns what `known` returned and the path to it (".pool[0].lock"; "" when it is `value` itself), or None.
     """
-    if isinstance(value, _LEAVES):
+    if is_kind(value, _LEAVES):
         return None
     seen = {id(value)}
     level: list[tuple[Any, str]] = [(value, "")]
@@ -39,7 +44,7 @@ def behind(
             if (found := known(item)) is not None:
                 return found, path
             for part, name in _parts(item):
-                if isinstance(part, _LEAVES) or id(part) in seen or len(seen) > WIDTH:
+                if is_kind(part, _LEAVES) or id(part) in seen or len(seen) > WIDTH:
                     continue
                 seen.add(id(part))
                 following.append((part, path + name))
@@ -49,16 +54,16 @@ def behind(
 
 def _parts(item: Any) -> Iterator[tuple[Any, str]]:
     """Yield what the object stores, each with how one writes it."""
-    if isinstance(item, types.MethodType):
+    if is_kind(item, types.MethodType):
         yield item.__self__, ""
         return
-    if isinstance(item, dict):
+    if is_kind(item, dict):
         yield from ((v, f"[{k!r}]") for k, v in list(item.items())[:20] if isinstance(k, str | int))
         return
-    if isinstance(item, list | tuple | set | frozenset):
+    if is_kind(item, (list, tuple, set, frozenset)):
         yield from ((v, f"[{n}]") for n, v in enumerate(list(item)[:20]))
         return
-    if isinstance(item, _CACHE):
+    if is_kind(item, _CACHE):
         yield from _cached(item)
         return
     yield from ((part, "." + name) for name, part in stored(item).items())
@@ -67,7 +72,7 @@ def _parts(item: Any) -> Iterator[tuple[Any, str]]:
 def _cached(item: Any) -> Iterator[tuple[Any, str]]:
     """Yield what a function under `functools.cache` has returned; only the collector can see that."""
     for part in gc.get_referents(item):
-        values = list(part.values())[:20] if isinstance(part, dict) else [part]
+        values = list(part.values())[:20] if is_kind(part, dict) else [part]
         yield from ((value, "()") for value in values)
 
 
@@ -92,7 +97,7 @@ def attribute(value: Any, name: str) -> Any:
 
     Raise KeyError if it is not stored.
     """
-    if isinstance(value, types.ModuleType | type):
+    if is_kind(value, (types.ModuleType, type)):
         return vars(value)[name]
     found = stored(value)
     if name in found:

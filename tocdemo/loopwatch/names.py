@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import behind
+from .graph import behind, is_kind
 from .ledger import ClientEntry, Ledger
 from .recording import Holder
 from .sources import Origin, Source
@@ -77,7 +77,7 @@ def names(ledger: Ledger) -> list[Name]:
 
 def _parts_of(module: str, value: Any) -> list[tuple[Any, str]]:
     """Return the value itself; of a class that the module defines, its attributes."""
-    if isinstance(value, type):
+    if is_kind(value, type):
         if value.__module__ != module:
             return []
         return [(part, f".{name}") for name, part in list(vars(value).items()) if not name.startswith("__")]
@@ -86,7 +86,7 @@ def _parts_of(module: str, value: Any) -> list[tuple[Any, str]]:
 
 def _is_owner(ledger: Ledger, value: Any) -> bool:
     """Whether the value is an object of the project that keeps a client, not a part of its library."""
-    if isinstance(value, dict | list | tuple | set):
+    if is_kind(value, (dict, list, tuple, set)):
         return True
     module = sys.modules.get(type(value).__module__)
     file = getattr(module, "__file__", None)

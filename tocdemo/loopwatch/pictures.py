@@ -53,7 +53,7 @@ def timeline(recording: Recording, fold: bool = True) -> Picture:
 def who_holds_what(recording: Recording) -> Picture:
     """Draw which name of which module leads to which client, and to which loop that client is bound.
 
-    It shows the moment of the first cross-loop failure, or the end of a run that had none.
+    It shows the moment of the first cross-loop failure, or in a run that had none the end of its last test.
     """
     return _Holding(recording).picture()
 
@@ -321,7 +321,10 @@ class _Holding:
         at = recording.holders_at
         self.loop_of = {holder.client: holder.loop for holder in recording.holders}
         self.loops = sorted({loop for loop in self.loop_of.values() if loop is not None})
-        self.moment = f"when {_short(at)} failed" if at else "at the end of the run"
+        guilty = {use.test for use in recording.uses}
+        self.moment = "at the end of the run"
+        if at is not None:
+            self.moment = f"when {_short(at)} failed" if at in guilty else f"after {_short(at)}"
 
     def picture(self) -> Picture:
         head, rows = self._table()

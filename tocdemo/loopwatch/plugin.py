@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,21 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Note what the modules hold while they are still loaded."""
+        """Note what the modules hold while they are loaded, if the last test did not come to its end."""
         if self._ledger is not None:
             self._ledger.begin_phase("end", None)
-            if self._explainer.names is None and self._ledger.clients:
-                self._explainer.names = self._explainer.snapshot()
+            self._note_names(None)
+
+    def _note_names(self, test: str | None) -> None:
+        """Take the picture of "who holds what" now, unless a failure gave reason to take it before."""
+        if self._ledger is None or self._explainer.names is not None or not self._ledger.clients:
+            return
+        try:
+            self._explainer.note_names(test)
+        except Exception as error:  # a fault of ours must not end the run
+            warnings.warn(
+                pytest.PytestWarning(f"loopwatch could not look into the modules: {error!r}"), stacklevel=1
+            )
 
     def _frozen(self, ledger: Ledger) -> Recording:
         explainer = self._explainer
@@ -122,7 +133,9 @@ class Watch:
         self._begin("call", item)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        if nextitem is None:
+            self._note_names(item.nodeid)
         self._begin("teardown", item)
 
     def _begin(self, phase: str, item: pytest.Item) -> None:

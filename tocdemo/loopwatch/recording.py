@@ -150,8 +150,8 @@ class Recording:
     """Everything that the plugin saw in one run.
 
     `explanations` maps the node id of each explained test to its text. `holders` is what the loaded modules
-    held at the first cross-loop failure, or at the end of a run without one (`holders_at` says which: a node
-    id, or None).
+    held when the first test failed over another loop, or when the last test was over but not yet torn down;
+    `holders_at` is that test's node id, or None if they were found at the end of the run.
     """
 
     python: str

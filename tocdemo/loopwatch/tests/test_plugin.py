@@ -13,6 +13,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from tocdemo.loopwatch import Recording, Watch
+from tocdemo.loopwatch.pictures import who_holds_what
 
 from .projects import QUICKLY, needs_loop_scope, run, write
 from .test_explain import STORE
@@ -324,3 +325,43 @@ def test_a_loop_of_before_the_run_is_told_as_such(pytester):
         "belongs to loop #2, closed before the record began; this test runs on loop #1"
         in outcome.explanation("test_old")
     )
+
+
+def test_of_a_green_run_the_names_are_those_at_the_end_of_its_last_test(pytester):
+    """Later, every loop is closed: a picture of that moment would tell a sound run like a broken one."""
+    recording = run(
+        pytester,
+        {
+            "base.py": "client = None\n",
+            "test_green.py": """
+                import base
+                import pytest
+                from motor.motor_asyncio import AsyncIOMotorClient
+
+
+                @pytest.mark.asyncio
+                @pytest.mark.parametrize("n", [1, 2])
+                async def test_green(n):
+                    base.client = AsyncIOMotorClient("mongodb://127.0.0.1:9")
+                    assert base.client.io_loop is not None
+                """,
+        },
+    ).recording
+    assert [(holder.module, holder.name, holder.loop) for holder in recording.holders] == [
+        ("base", "client", 2)
+    ]
+    assert recording.holders_at == "test_green.py::test_green[2]"
+    assert "#2, open" in repr(who_holds_what(recording))
+
+
+def test_a_dead_weak_proxy_in_a_module_does_no_harm(pytester):
+    outcome = run(
+        pytester,
+        {
+            **TWO,
+            "proxies.py": "import weakref\n\n\nclass Thing:\n    pass\n\n\ndead = weakref.proxy(Thing())\n",
+            "conftest.py": "import proxies\n",
+        },
+    )
+    assert "could not explain" not in outcome.text
+    assert "belongs to loop #1" in outcome.explanation("test_get[2]")
