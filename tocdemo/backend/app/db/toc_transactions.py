@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from bson.errors import InvalidId
 
 from . import audit_log, base
 from .driver import start_session, supports_transactions
@@ -61,10 +60,10 @@ async def add_chapter_with_transaction(
         if parent_chapter_id is None:
             chapters.append(chapter)
             return chapter
-        parent = next((each for each in chapters if each["id"] == parent_chapter_id), None)
+        parent = next((each for each in chapters if each.get("id") == parent_chapter_id), None)
         if parent is None:
             raise ValueError("Parent chapter not found")
-        parent.setdefault("subchapters", []).append(chapter)
+        parent["subchapters"] = [*(parent.get("subchapters") or []), chapter]
         return chapter
 
     return await _change_chapters(book_id, user_id, add)
@@ -101,12 +100,12 @@ async def reorder_chapters_with_transaction(
 
     The numbers are kept as they are given, gaps and all. Chapters that are not named go to the end.
     """
-    orders = {each["id"]: each["order"] for each in chapter_orders}
+    orders = _orders(chapter_orders)
 
     def reorder(chapters: list[dict]) -> list[dict]:
         last = max(orders.values(), default=0)
         for chapter in chapters:
-            if chapter["id"] in orders:
+            if chapter.get("id") in orders:
                 chapter["order"] = orders[chapter["id"]]
             else:
                 last += 1
@@ -160,10 +159,9 @@ async def _in_transaction(write: Callable) -> Any:
 
 
 def _object_id(book_id: str) -> ObjectId:
-    try:
-        return ObjectId(book_id)
-    except (InvalidId, TypeError) as error:
-        raise ValueError(f"Invalid book ID format: {book_id!r}") from error
+    if not ObjectId.is_valid(book_id):  # ObjectId(None) would make a new id
+        raise ValueError(f"Invalid book ID format: {book_id!r}")
+    return ObjectId(book_id)
 
 
 def _replacement(book: dict | None, toc_data: dict, user_id: str) -> dict:
@@ -194,18 +192,28 @@ def _with_id(chapter: dict) -> dict:
     """Return a copy of the chapter in which it and its subchapters each have an id."""
     chapter = {**chapter, "id": chapter.get("id") or str(uuid.uuid4())}
     if "subchapters" in chapter:
-        chapter["subchapters"] = [_with_id(each) for each in chapter["subchapters"]]
+        chapter["subchapters"] = [_with_id(each) for each in chapter["subchapters"] or []]
     return chapter
+
+
+def _orders(chapter_orders: list[dict]) -> dict[str, float]:
+    """Return the order of each id that is named. Raises ValueError for anything but ids and numbers."""
+    try:
+        return {each["id"]: each["order"] + 0 for each in chapter_orders}
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"Invalid chapter order: expected an id and a number as order for each, found {chapter_orders!r}"
+        ) from error
 
 
 def _find(chapters: list[dict], chapter_id: str) -> tuple[list[dict], int]:
     """Return the list that holds the chapter, at any depth, and the chapter's place in it."""
     for position, chapter in enumerate(chapters):
-        if chapter["id"] == chapter_id:
+        if chapter.get("id") == chapter_id:
             return chapters, position
     for chapter in chapters:
         try:
-            return _find(chapter.get("subchapters", []), chapter_id)
+            return _find(chapter.get("subchapters") or [], chapter_id)
         except ValueError:
             continue
     raise ValueError("Chapter not found")
