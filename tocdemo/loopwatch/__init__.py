@@ -20,7 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--loopwatch-json",
         metavar="FILE",
-        help="write the record of the run's event loops to FILE (with xdist: one file a worker)",
+        help="write the record of the event loops to FILE (with xdist: one a worker); write it with `=`, "
+        "or pytest takes an existing FILE for something to collect",
     )
 
 

@@ -27,6 +27,7 @@ from ..server import EmbeddedServer
 from .plugin import Watch
 
 BACKEND = Path(__file__).resolve().parents[1] / "backend"
+THE_28 = "tests/test_db/test_toc_transactions.py"
 INI = "[pytest]\nasyncio_mode = strict\nasyncio_default_fixture_loop_scope = function\n"
 QUIET = ("-q", "-p", "no:cacheprovider", "-o", "addopts=", "--no-header", "--no-summary")
 TRIVIAL = """
@@ -104,7 +105,9 @@ class Ratio:
     null: float
 
 
-def run_once(folder: Path, watch: Watch | None, expected: pytest.ExitCode = pytest.ExitCode.OK) -> float:
+def run_once(
+    folder: Path, watch: Watch | None, expected: pytest.ExitCode = pytest.ExitCode.OK, only: str = "."
+) -> float:
     """Run the suite here on freshly imported modules; return the processor seconds of this process.
 
     Not the wall's: other processes must not count, and the plugin waits for nothing.
@@ -113,7 +116,9 @@ def run_once(folder: Path, watch: Watch | None, expected: pytest.ExitCode = pyte
     gc.collect()
     began = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = pytest.main([*QUIET, str(folder)], plugins=[watch] if watch else [])
+        code = pytest.main(
+            [*QUIET, f"--rootdir={folder}", str(folder / only)], plugins=[watch] if watch else []
+        )
     spent = time.process_time() - began
     for name in set(sys.modules) - modules:
         file = getattr(sys.modules[name], "__file__", None) or ""
@@ -127,14 +132,14 @@ def run_once(folder: Path, watch: Watch | None, expected: pytest.ExitCode = pyte
     return spent
 
 
-def ratio(folder: Path, rounds: int) -> Ratio:
+def ratio(folder: Path, rounds: int, only: str = ".") -> Ratio:
     """Measure one suite: `rounds` times bare, watched, bare, with the two bare ones in turn in front."""
-    run_once(folder, None)
+    run_once(folder, None, only=only)
     bare, watched, null = [], [], []
     for number in range(rounds):
-        first = run_once(folder, None)
-        middle = run_once(folder, Watch())
-        last = run_once(folder, None)
+        first = run_once(folder, None, only=only)
+        middle = run_once(folder, Watch(), only=only)
+        last = run_once(folder, None, only=only)
         bare += [first, last]
         watched.append(middle / ((first + last) / 2))
         null.append(first / last if number % 2 else last / first)
@@ -156,7 +161,7 @@ def _green_28(rounds: int) -> Ratio:
         folder = Path(name).resolve() / "backend"
         shutil.copytree(BACKEND, folder, ignore=shutil.ignore_patterns("__pycache__"))
         os.environ.update(DATABASE_URI=server.uri, DATABASE_NAME="toctest_bench", DATABASE_DRIVER="motor")
-        return ratio(folder, rounds)
+        return ratio(folder, rounds, only=THE_28)
 
 
 def _trivial(rounds: int, count: int = 2000) -> Ratio:

@@ -66,8 +66,12 @@ class Watch:
             )
 
     def _start(self, config: pytest.Config) -> None:
-        if self._ledger is not None or self.recording is not None:
+        if self._ledger is not None:
             return
+        if self.recording is not None:
+            raise pytest.UsageError(
+                "this loopwatch.Watch has its recording already; make a new one for each run"
+            )
         self._ledger = Ledger(str(config.rootpath), culprit)
         self._explainer = Explainer(self._ledger)
         config.add_cleanup(self._stop)

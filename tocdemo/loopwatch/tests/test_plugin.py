@@ -365,3 +365,21 @@ def test_a_dead_weak_proxy_in_a_module_does_no_harm(pytester):
     )
     assert "could not explain" not in outcome.text
     assert "belongs to loop #1" in outcome.explanation("test_get[2]")
+
+
+def test_a_watch_is_for_one_run_and_says_so(pytester):
+    write(pytester, PASSING)
+    watch = Watch()
+    assert pytester.runpytest_inprocess(*QUICKLY, plugins=[watch]).ret == pytest.ExitCode.OK
+    again = pytester.runpytest_inprocess(*QUICKLY, plugins=[watch])
+    assert again.ret == pytest.ExitCode.USAGE_ERROR
+    assert "make a new one for each run" in again.stderr.str()
+
+
+def test_a_conftest_can_name_the_plugin(pytester):
+    """It comes later then: loops and the clients of fixtures are seen, what the conftest imports is not."""
+    write(pytester, {**TWO, "conftest.py": "pytest_plugins = ['tocdemo.loopwatch']\n"})
+    done = pytest_process(pytester.path)
+    assert (
+        "belongs to loop #1, closed at the teardown of test_get[1]; this test runs on loop #2" in done.stdout
+    )
