@@ -371,6 +371,7 @@ def find(context: Context) -> Document:
         compile_projection(command.get("projection"), query),
         _whole(command, "batchSize", default=FIRST_BATCH),
         single=bool(command.get("singleBatch")),
+        limited=bool(command.get("maxTimeMS")),
     )
     return {"cursor": cursor}
 
@@ -382,6 +383,8 @@ def get_more(context: Context) -> Document:
     cursor_id, name = command["getMore"], command.get("collection")
     if not isinstance(cursor_id, int) or not isinstance(name, str):
         raise CommandError(14, "getMore needs a cursor's id (a long) and a collection's name")
+    if context.dispatcher.cursors.is_limited(cursor_id) and context.dispatcher.fail_points.times_out():
+        raise CommandError(50, "operation exceeded time limit")
     size = _whole(command, "batchSize") or None
     namespace = f"{context.database}.{name}"
     return {"cursor": context.dispatcher.cursors.next_batch(cursor_id, namespace, size)}
@@ -467,7 +470,9 @@ def aggregate(context: Context) -> Document:
     size = _whole(command["cursor"], "batchSize", default=FIRST_BATCH)
     name = command["aggregate"] if isinstance(command["aggregate"], str) else "$cmd.aggregate"
     namespace = f"{context.database}.{name}"
-    return {"cursor": context.dispatcher.cursors.first_batch(namespace, iter(documents), None, size)}
+    limited = bool(command.get("maxTimeMS"))
+    cursors = context.dispatcher.cursors
+    return {"cursor": cursors.first_batch(namespace, iter(documents), None, size, limited=limited)}
 
 
 def _without_collection(context: Context, first: Any) -> list[Document]:

@@ -34,6 +34,7 @@ class Cursor:
     documents: Iterator[Document]
     project: Callable[[Document], Document] | None
     used: float
+    limited: bool = False
 
     def batch(self, size: int | None) -> tuple[list[Document], bool]:
         """Up to `size` documents and 16 MiB of them, and whether the cursor is at its end."""
@@ -71,10 +72,13 @@ class Cursors:
         size: int,
         *,
         single: bool = False,
+        limited: bool = False,
     ) -> Document:
-        """The reply's `cursor` document; the rest stays open unless `single`."""
+        """The reply's `cursor` document; the rest stays open unless `single`. `limited`: there was a
+        maxTimeMS.
+        """
         now = time.monotonic()
-        cursor = Cursor(secrets.randbits(62) + 1, namespace, documents, project, now)
+        cursor = Cursor(secrets.randbits(62) + 1, namespace, documents, project, now, limited)
         batch, at_end = cursor.batch(size)
         if at_end or single:
             return {"id": Int64(0), "ns": namespace, "firstBatch": batch}
@@ -102,6 +106,10 @@ class Cursors:
         if at_end:
             del self._open[cursor_id]
         return {"id": Int64(0 if at_end else cursor_id), "ns": namespace, "nextBatch": batch}
+
+    def is_limited(self, cursor_id: int) -> bool:
+        """Whether the command that opened the cursor had a maxTimeMS, which then holds for its getMores."""
+        return cursor_id in self._open and self._open[cursor_id].limited
 
     def kill(self, cursor_id: int) -> bool:
         """Close a cursor; whether there was one."""

@@ -248,6 +248,7 @@ class Dispatcher:
             if self.fail_points.times_out():
                 raise CommandError(50, "operation exceeded time limit")
         with self.storage.lock:
+            self.sessions.expire()
             invocation = _NO_INVOCATION
             if "lsid" in command or "txnNumber" in command or "autocommit" in command:
                 invocation = read_invocation(name, command, replica_set=self.replica_set is not None)

@@ -28,6 +28,7 @@ MAX_MESSAGE_BYTES = 48_000_000
 
 _CHECKSUM_PRESENT = 1
 _MORE_TO_COME = 2
+_EXHAUST_ALLOWED = 1 << 16
 _REQUIRED_FLAGS = 0xFFFF & ~(_CHECKSUM_PRESENT | _MORE_TO_COME)
 
 _HEADER = struct.Struct("<iiii")
@@ -71,12 +72,14 @@ class Request(NamedTuple):
         command: the command document; its first key is the command's name, `$db` the database.
         wants_reply: False for an unacknowledged write (the flag moreToCome).
         legacy: True when it came as OP_QUERY and must be answered by OP_REPLY.
+        exhaust_allowed: whether one getMore may be answered by all the batches to come.
     """
 
     request_id: int
     command: dict[str, Any]
     wants_reply: bool = True
     legacy: bool = False
+    exhaust_allowed: bool = False
 
 
 def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
@@ -139,7 +142,7 @@ def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
         command = _decode(frame[21:end], empty)  # by far the commonest: one body section that fills the frame
     else:
         command = _read_sections(frame, end, empty)
-    return Request(request_id, command, empty.wants_reply)
+    return Request(request_id, command, empty.wants_reply, exhaust_allowed=bool(flags & _EXHAUST_ALLOWED))
 
 
 def _read_sections(frame: bytes, end: int, broken: Request) -> dict[str, Any]:
@@ -225,17 +228,21 @@ def _decode(data: bytes, broken: Request) -> dict[str, Any]:
         raise MalformedRequest(broken, f"Invalid BSON: {error}") from None
 
 
-def encode_reply(request: Request, reply: dict[str, Any], response_id: int) -> bytes:
+def encode_reply(
+    request: Request, reply: dict[str, Any], response_id: int, *, more_to_come: bool = False
+) -> bytes:
     """The bytes that answer a request.
 
     Args:
         request: what is answered: its id and its opcode decide the form.
         reply: the reply document.
         response_id: the frame's own request id.
+        more_to_come: say that another reply follows without a request.
     """
     document = bson.encode(reply, False, CODEC)
     if request.legacy:
         size = HEADER_BYTES + len(_response_flags) + len(document)
         return _HEADER.pack(size, response_id, request.request_id, OP_REPLY) + _response_flags + document
     size = HEADER_BYTES + 5 + len(document)
-    return _HEADER.pack(size, response_id, request.request_id, OP_MSG) + b"\0\0\0\0\0" + document
+    flags = b"\2\0\0\0\0" if more_to_come else b"\0\0\0\0\0"
+    return _HEADER.pack(size, response_id, request.request_id, OP_MSG) + flags + document

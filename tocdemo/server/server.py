@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+from typing import Any
 
 from . import framing
 from .commandlog import CommandLog
@@ -193,15 +194,24 @@ class EmbeddedServer:
         response_ids = itertools.count(1)
         receive = _Receiver(connection)
         while frame := framing.read_frame(receive):
-            try:
-                request = framing.parse(frame)
-                del frame
-                reply = dispatcher.run(request, state)
-            except framing.MalformedRequest as error:
-                request, reply = error.request, error_reply(error.code, str(error))
-            if request.wants_reply:
-                connection.sendall(framing.encode_reply(request, reply, next(response_ids) & 0x7FFFFFFF))
-            dispatcher.sent(state)
+            more = True
+            while more:
+                try:
+                    request = framing.parse(frame)
+                    reply = dispatcher.run(request, state)
+                except framing.MalformedRequest as error:
+                    request, reply = error.request, error_reply(error.code, str(error))
+                more = request.exhaust_allowed and _has_next_batch(reply)
+                if request.wants_reply:
+                    number = next(response_ids) & 0x7FFFFFFF
+                    connection.sendall(framing.encode_reply(request, reply, number, more_to_come=more))
+                dispatcher.sent(state)
+
+
+def _has_next_batch(reply: dict[str, Any]) -> bool:
+    """Whether the reply is a getMore's, and the cursor is not at its end."""
+    cursor = reply.get("cursor")
+    return isinstance(cursor, dict) and "nextBatch" in cursor and cursor["id"] != 0
 
 
 class _Receiver:

@@ -202,7 +202,6 @@ class Sessions:
         """
         number = invocation.number
         assert number is not None
-        self.expire()
         self._check_age(session, number)
         if invocation.starts:
             self._start(session, number)
@@ -269,6 +268,8 @@ class Sessions:
         Returns:
             The seconds until it is worth asking again about `waited_for`.
         """
+        if not self._in_progress:
+            return self._limits.lifetime
         now, patience = time.monotonic(), self._limits.lifetime
         for session in list(self._in_progress):
             contended = session.transaction is waited_for

@@ -3,11 +3,12 @@
 Commands read and write through it; sessions end its transactions. It knows nothing of the wire, of sessions
 or of commands. Everything here runs under one lock, `Storage.lock`, which the caller holds.
 
-How it works: a stored document is never changed in place, only replaced. So a snapshot is a shallow copy, and
-"changed since my snapshot" is `is not`. A table that a snapshot holds is copied before it is next written. A
-transaction writes to tables of its own and claims, in one dictionary, each `_id` and each unique key that it
-wrote: another transaction that wants one of them gets WriteConflict (the first writer wins), a plain write
-waits.
+How it works: a stored document is never changed in place, only replaced, so a snapshot is a shallow copy; a
+table that a snapshot holds is copied before it is next written. A transaction writes to tables of its own
+and claims, in one dictionary, each `_id` and each unique key that it wrote: another transaction that wants
+one of them gets WriteConflict (the first writer wins), a plain write waits. While transactions are open, the
+version of each key's last write is kept: a key written after a transaction's snapshot is a conflict too,
+also when it was put and taken away again.
 """
 
 from __future__ import annotations
@@ -127,8 +128,9 @@ class Collection:
 class Transaction:
     """What one transaction sees and has written: a snapshot, tables of its own, and claims."""
 
-    def __init__(self, snapshot: dict[str, Table]) -> None:
+    def __init__(self, snapshot: dict[str, Table], version: int = 0) -> None:
         self.snapshot = snapshot
+        self.version = version
         self.tables: dict[str, Table] = {}
         self.writes: dict[str, dict[Key, Document | None]] = {}
         self.indexes: dict[str, list[Index]] = {}
@@ -167,6 +169,9 @@ class Storage:
         self.clock = Timestamp(int(time.time()), 1)
         self.on_end: Callable[[Transaction], None] = lambda transaction: None
         self._claims: dict[Claim, Transaction] = {}
+        self._open: set[Transaction] = set()
+        self._version = 0
+        self._written: dict[Claim, int] = {}  # by version, while transactions are open
         self._history: OrderedDict[Timestamp, dict[str, Table]] = OrderedDict()
 
     # --- reading
@@ -284,6 +289,8 @@ class Storage:
                 if any(taken.get(entry, key) != key for entry in index.keys(new)):
                     raise duplicate_key(collection, index, new)
         collection.writable().put(key, new, collection.unique_indexes)
+        if self._open:
+            self._note(self._wanted(collection, old, new))
         self.tick()
 
     def _write_in_transaction(
@@ -292,7 +299,7 @@ class Storage:
         namespace = collection.namespace
         key = order_key((old if old is not None else new)["_id"])  # type: ignore[index]
         wanted = self._wanted(collection, old, new)
-        self._check_conflicts(collection, key, wanted, transaction)
+        self._check_conflicts(namespace, wanted, transaction)
         table = transaction.table(namespace)
         if new is not None:
             if old is None and key in table.documents:
@@ -307,30 +314,32 @@ class Storage:
         table.put(key, new, collection.unique_indexes)
         transaction.writes.setdefault(namespace, {})[key] = new
 
-    def _check_conflicts(
-        self, collection: Collection, key: Key, wanted: list[Claim], transaction: Transaction
-    ) -> None:
+    def _check_conflicts(self, namespace: str, wanted: list[Claim], transaction: Transaction) -> None:
         """The first writer wins: raise 112 when another one has claimed, or since our snapshot changed, a
         key.
         """
-        live, seen = collection.table, transaction.snapshot.get(collection.namespace, EMPTY)
+        since = transaction.version
+        whole = self._written.get((namespace, "", ()), 0)
         for claim in wanted:
             owner = self._claims.get(claim)
             if owner is transaction:
                 continue
-            _, index, entry = claim
-            if index == _ID_INDEX:
-                changed = live.documents.get(key) is not seen.documents.get(key)
-            else:
-                changed = live.unique.get(index, {}).get(entry) != seen.unique.get(index, {}).get(entry)
-            if owner is not None or changed:
+            if owner is not None or max(whole, self._written.get(claim, 0)) > since:
                 raise write_conflict()
+
+    def _note(self, claims: Iterable[Claim]) -> None:
+        """Remember that these keys were written just now."""
+        if self._open:
+            self._version += 1
+            self._written.update(dict.fromkeys(claims, self._version))
 
     # --- transactions
 
     def begin(self) -> Transaction:
         """A new transaction, whose snapshot is taken now."""
-        return Transaction(self.snapshot())
+        transaction = Transaction(self.snapshot(), self._version)
+        self._open.add(transaction)
+        return transaction
 
     def commit(self, transaction: Transaction) -> None:
         """Publish everything that the transaction wrote, at once."""
@@ -341,6 +350,7 @@ class Storage:
                 table.put(key, document, collection.unique_indexes)
             for index in transaction.indexes.get(namespace, ()):
                 collection.indexes.setdefault(index.name, index)
+        self._note(transaction.claims)
         self._end(transaction)
 
     def abort(self, transaction: Transaction) -> None:
@@ -353,6 +363,9 @@ class Storage:
             del self._claims[claim]
         transaction.claims = set()
         transaction.open = False
+        self._open.discard(transaction)
+        if not self._open:
+            self._written.clear()
         self.tick()
         self.on_end(transaction)
         self.lock.notify_all()
@@ -391,6 +404,7 @@ class Storage:
             if claim[0] == namespace:
                 raise Blocked(owner)
         self.tick()
+        self._note([(namespace, "", ())])
         return self.collections.pop(namespace, None)
 
     def rename(self, namespace: str, target: str) -> None:
@@ -421,6 +435,7 @@ class Storage:
                     if keys.setdefault(entry, key) != key:
                         raise duplicate_key(collection, index, document)
             collection.writable().unique[index.name] = keys
+            self._note([(collection.namespace, "", ())])  # what open transactions see does not know the index
         collection.indexes[index.name] = index
         collection.unique_indexes = tuple(i for i in collection.indexes.values() if i.unique)
 

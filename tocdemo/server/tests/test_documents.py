@@ -295,6 +295,14 @@ def test_cursors_go_through_their_batches_and_can_be_killed(client):
         list(cursor)
 
 
+def test_an_exhaust_cursor_gets_all_its_batches_for_one_getmore(standalone, client):
+    client.d.c.insert_many({"_id": n} for n in range(500))
+    standalone.log.clear()
+    found = [row["_id"] for row in client.d.c.find(cursor_type=pymongo.CursorType.EXHAUST, batch_size=50)]
+    assert found == list(range(500))
+    assert client.d.c.count_documents({}) == 500  # the connection is in order afterwards
+
+
 def test_collections_and_databases_are_listed_made_renamed_and_dropped(client):
     client.d.create_collection("made")
     client.d.c.create_index("a", name="by_a")

@@ -98,6 +98,21 @@ def test_a_write_to_a_document_changed_since_the_snapshot_conflicts(replica_clie
         assert caught.value.code == 112
 
 
+@pytest.mark.parametrize("meanwhile", ["put and taken away", "dropped"])
+def test_a_key_that_was_written_and_is_as_before_conflicts_as_well(replica_client, books, meanwhile):
+    with replica_client.start_session() as session:
+        session.start_transaction()
+        books.find_one({}, session=session)
+        if meanwhile == "dropped":
+            books.drop()
+        else:
+            books.insert_one({"_id": 2})
+            books.delete_one({"_id": 2})
+        with pytest.raises(OperationFailure) as caught:
+            books.insert_one({"_id": 2}, session=session)
+        assert caught.value.code == 112
+
+
 def test_a_plain_write_waits_for_the_transaction_and_then_proceeds(replica_client, books):
     with replica_client.start_session() as session:
         session.start_transaction()
