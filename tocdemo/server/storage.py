@@ -282,12 +282,7 @@ class Storage:
         table = collection.table
         key = order_key((old if old is not None else new)["_id"])  # type: ignore[index]
         if new is not None:
-            if old is None and key in table.documents:
-                raise duplicate_key(collection, collection.indexes[_ID_INDEX], new)
-            for index in collection.unique_indexes:
-                taken = table.unique.get(index.name, {})
-                if any(taken.get(entry, key) != key for entry in index.keys(new)):
-                    raise duplicate_key(collection, index, new)
+            _check_unique(collection, table, old, new)
         collection.writable().put(key, new, collection.unique_indexes)
         if self._open:
             self._note(self._wanted(collection, old, new))
@@ -302,12 +297,7 @@ class Storage:
         self._check_conflicts(namespace, wanted, transaction)
         table = transaction.table(namespace)
         if new is not None:
-            if old is None and key in table.documents:
-                raise duplicate_key(collection, collection.indexes[_ID_INDEX], new)
-            for index in collection.unique_indexes:
-                taken = table.unique.get(index.name, {})
-                if any(taken.get(entry, key) != key for entry in index.keys(new)):
-                    raise duplicate_key(collection, index, new)
+            _check_unique(collection, table, old, new)
         for claim in wanted:
             self._claims[claim] = transaction
             transaction.claims.add(claim)
@@ -444,6 +434,17 @@ class Storage:
         del collection.indexes[name]
         collection.writable().unique.pop(name, None)
         collection.unique_indexes = tuple(i for i in collection.indexes.values() if i.unique)
+
+
+def _check_unique(collection: Collection, table: Table, old: Document | None, new: Document) -> None:
+    """Refuse (error 11000) a document whose `_id` or unique key another one has in the table."""
+    key = order_key(new["_id"])
+    if old is None and key in table.documents:
+        raise duplicate_key(collection, collection.indexes[_ID_INDEX], new)
+    for index in collection.unique_indexes:
+        taken = table.unique.get(index.name, {})
+        if any(taken.get(entry, key) != key for entry in index.keys(new)):
+            raise duplicate_key(collection, index, new)
 
 
 def find_documents(table: Table, query: Document) -> Iterator[Document]:
