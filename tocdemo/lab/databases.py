@@ -105,11 +105,12 @@ def _checked(uri: str) -> str:
         if named:
             raise NoDatabase(
                 f"The URI names the database {named!r}. The tests drop the database that they use, so they "
-                f"only use one of their own making: leave the name out of the URI."
+                f"only use one of their own making: leave the name out of the URI. (To log in as a user of "
+                f"that database, write ?authSource={named} instead.)"
             )
         with _client(uri) as client:
             client.admin.command("ping")
-    except (InvalidURI, ConfigurationError) as error:
+    except (InvalidURI, ConfigurationError, ValueError) as error:  # ValueError: a port that is no number
         raise NoDatabase(f"The URI cannot be used: {error}. {choices}") from error
     except PyMongoError as error:
         raise NoDatabase(
