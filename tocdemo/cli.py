@@ -105,6 +105,25 @@ def run(argv: list[str]) -> int:
     return 0 if terminal.as_expected(result, expected) else 1
 
 
+def matrix(argv: list[str]) -> int:
+    """Run the 28 in every combination of the four loop faults: which change cures?"""
+    parser = _parser("matrix", matrix)
+    parser.add_argument(
+        "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    options = parser.parse_args(argv)
+    from tocdemo.lab import terminal
+    from tocdemo.lab.inline import CannotRun as NoRun
+
+    try:
+        result = terminal.measure_matrix(options.backend, quiet=options.json)
+    except NoRun as error:
+        raise CannotRun(str(error)) from error
+    print(terminal.matrix_as_json(result) if options.json else result)
+    return 0 if result.whole else 1
+
+
 def workspace(argv: list[str]) -> int:
     """Show the learner's workspace, or put it into a state."""
     parser = _parser("workspace", workspace)
@@ -141,6 +160,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "start": start,
     "test": test,
     "run": run,
+    "matrix": matrix,
     "workspace": workspace,
     "build": build,
     "serve": serve,

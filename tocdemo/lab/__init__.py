@@ -11,6 +11,7 @@ __all__ = [
     "diff",
     "expected",
     "guess",
+    "matrix",
     "mend",
     "run",
     "script",

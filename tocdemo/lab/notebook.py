@@ -18,6 +18,7 @@ from typing import Any
 from IPython.display import HTML, display
 
 from . import databases, faults, grid, inline, processes, runs, sources, suite, workspaces
+from . import matrix as _matrix
 
 Guess = runs.Guess
 
@@ -95,6 +96,16 @@ def run(
     else:
         result = suite.run(folder, arguments, only=only, without=without, new_process=new_process, **options)
     return dataclasses.replace(result, guess=guess)
+
+
+def matrix(backend: str | None = None) -> _matrix.Matrix:
+    """Run the 28 in every combination of the four loop faults, and show which change cures.
+
+    The runs are of throw-away copies: the workspace stays as it is. `backend` is what `lab.run` takes.
+    Interrupt it (Kernel > Interrupt), and what was measured until then is shown.
+    """
+    with _progress_bar() as bar:
+        return _matrix.measure(backend, on_progress=bar)
 
 
 @contextlib.contextmanager

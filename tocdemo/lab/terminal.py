@@ -3,13 +3,14 @@
 Called by `tocdemo.cli`. It knows the terminal, and nothing of notebooks.
 """
 
+import json
 import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import faults, runs, sources, suite, workspaces
+from . import faults, matrix, runs, sources, suite, workspaces
 
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -35,6 +36,16 @@ def run_copy(
         return suite.run_each(
             copy, suite.arguments_for(copy), backend=backend, on_progress=_silent if quiet else _progress
         )
+
+
+def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> matrix.Matrix:
+    """Measure the matrix, with progress on a terminal. Raises CannotRun when there is no such database."""
+    return matrix.measure(backend, on_progress=_silent if quiet else _progress)
+
+
+def matrix_as_json(measured: matrix.Matrix) -> str:
+    """Return the matrix as one JSON object."""
+    return json.dumps(measured.to_json(), indent=2)
 
 
 def _silent(done: int, total: int, left: float) -> None:
