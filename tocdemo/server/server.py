@@ -27,6 +27,7 @@ _BACKLOG = 1024
 _MAX_CONNECTIONS = 1000
 _STALL_SECONDS = 30.0  # for the rest of a frame that began, and for a reply that nobody reads
 _PIECE = 64 * 1024
+_MAX_UNFINISHED_BYTES = 512 * 1024 * 1024  # of all the frames that are still arriving
 
 
 class EmbeddedServer:
@@ -69,6 +70,7 @@ class EmbeddedServer:
         self._acceptor: threading.Thread | None = None
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
+        self._budget = _Budget()
         self._closing = False
         self._ids = itertools.count(1)
 
@@ -192,7 +194,7 @@ class EmbeddedServer:
     def _exchange(self, connection: socket.socket, state: Connection, dispatcher: Dispatcher) -> None:
         """Answer one request after the other until the client goes."""
         response_ids = itertools.count(1)
-        receive = _Receiver(connection)
+        receive = _Receiver(connection, self._budget)
         while frame := framing.read_frame(receive):
             more = True
             while more:
@@ -221,8 +223,9 @@ class _Receiver:
     usual size takes a single system call.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, budget: _Budget) -> None:
         self._connection = connection
+        self._budget = budget
         self._buffer = b""
 
     def __call__(self, size: int) -> bytes:
@@ -234,13 +237,43 @@ class _Receiver:
 
     def _rest(self, data: bytearray, size: int) -> bytes:
         self._connection.settimeout(_STALL_SECONDS)
-        while len(data) < size:
-            piece = self._connection.recv(min(size - len(data), _PIECE))
-            if not piece:
-                break
-            data += piece
-        self._connection.settimeout(None)
-        return bytes(data)
+        taken = 0
+        try:
+            while len(data) < size:
+                piece = self._connection.recv(min(size - len(data), _PIECE))
+                if not piece:
+                    break
+                self._budget.take(len(piece))  # before `taken`, which counts what to give back
+                taken += len(piece)
+                data += piece
+            self._connection.settimeout(None)
+            return bytes(data)
+        finally:
+            self._budget.give(taken)
+
+
+class _Budget:
+    """How many bytes unfinished frames may hold, all connections together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that arrived.
+
+        Raises:
+            ProtocolError: they are too many; the connection that asked for them ends.
+        """
+        with self._lock:
+            if self._held + size > _MAX_UNFINISHED_BYTES:
+                raise framing.ProtocolError("too many bytes of unfinished messages")
+            self._held += size
+
+    def give(self, size: int) -> None:
+        """The frame is whole, or its connection gone."""
+        with self._lock:
+            self._held -= size
 
 
 def _limit_sending(connection: socket.socket) -> None:

@@ -150,6 +150,18 @@ def test_a_half_open_frame_holds_nobody_up_and_takes_no_memory(standalone):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; 2.4 GB were announced
 
 
+def test_unfinished_frames_have_a_common_bound_and_others_are_served(standalone, monkeypatch):
+    monkeypatch.setattr("tocdemo.server.server._MAX_UNFINISHED_BYTES", 1_000_000)
+    with Wire(standalone) as one, Wire(standalone) as other:
+        one.send(frame(bytes(900_000), length=48_000_000))
+        while standalone._budget._held < 800_000:
+            time.sleep(0.01)
+        with contextlib.suppress(ConnectionError):
+            other.send(frame(bytes(900_000), length=48_000_000))
+        assert other.reply() is None
+        assert answers(standalone)
+
+
 def test_a_client_that_never_reads_holds_nobody_up(standalone):
     with pymongo.MongoClient(standalone.uri) as client:
         client.d.c.insert_many({"_id": n, "text": "x" * 100_000} for n in range(50))
