@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -226,11 +227,13 @@ class _RunningTest:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        if name.replace("-", "_") in sys.modules or name == "pytest":
-            try:
-                found[name] = version(name)
-            except PackageNotFoundError:
-                continue
-    return found
+    loaded = (name for name in PACKAGES if name.replace("-", "_") in sys.modules)
+    return {name: found for name in loaded if (found := _version(name))}
+
+
+@cache
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

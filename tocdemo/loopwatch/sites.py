@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -44,24 +45,10 @@ class Sites:
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip(os.sep) + os.sep
-        self._library = _library_folders()
-        self._kinds: dict[str, str] = {}
 
     def kind(self, filename: str) -> str:
         """Return "project", "library" or "runner" (pytest itself)."""
-        found = self._kinds.get(filename)
-        if found is None:
-            found = self._kinds[filename] = self._classify(filename)
-        return found
-
-    def _classify(self, filename: str) -> str:
-        if any(part in filename for part in _RUNNER):
-            return "runner"
-        if filename.startswith("<") or (filename.startswith(HERE) and not filename.startswith(TESTS)):
-            return "library"
-        full = os.path.realpath(filename)
-        inside = filename.startswith(self._library) or full.startswith(self._library)
-        return "library" if inside else "project"
+        return _kind(filename)
 
     def steps(self, frame: FrameType | None) -> list[Step]:
         """Return the stack from `frame` outwards, innermost first, as far as pytest's own frames."""
@@ -110,6 +97,18 @@ class Sites:
                 yield name, module
 
 
+@cache
+def _kind(filename: str) -> str:
+    if any(part in filename for part in _RUNNER):
+        return "runner"
+    if filename.startswith("<") or (filename.startswith(HERE) and not filename.startswith(TESTS)):
+        return "library"
+    library = _library_folders()
+    inside = filename.startswith(library) or os.path.realpath(filename).startswith(library)
+    return "library" if inside else "project"
+
+
+@cache
 def _library_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
