@@ -31,6 +31,12 @@ def test_notebooks_are_what_their_texts_build():
     assert differences(ROOT) == [], "run: python -m tocdemo build"
 
 
+def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
+    rows = (ROOT / "lessons" / f"{LESSONS[0].slug}.md").read_text(encoding="utf-8").splitlines()
+    found = [row.split(" | ")[:2] for row in rows if row.startswith("| [")]
+    assert found == [[f"| [{each.title}]({each.slug}.md)", str(each.minutes)] for each in LESSONS]
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.slug)
 def test_lesson_shows_what_its_contract_says(lesson, tmp_path, record_property, capsys):
     notebook = nbformat.read(ROOT / "notebooks" / f"{lesson.slug}.ipynb", as_version=4)
