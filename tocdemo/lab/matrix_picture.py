@@ -1,7 +1,7 @@
 """How a matrix looks: one picture that says which change matters, and the table of its runs.
 
-Called by `matrix`. As in `grid`, the picture is HTML tables with inline styles and no script, which is what
-is left of an output in a notebook that Jupyter does not trust. Knows nothing of how cells are measured.
+Called by `combinations`. As in `grid`, the picture is HTML tables with inline styles and no script, which is
+what is left of an output in a notebook that Jupyter does not trust. Knows nothing of how cells are measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .grid import LOOKS
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .matrix import Cell, Effect, Matrix
+    from .combinations import Cell, Effect, Matrix
     from .runs import Run
 
 _LEFT = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"

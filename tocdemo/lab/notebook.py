@@ -17,8 +17,7 @@ from typing import Any
 
 from IPython.display import HTML, display
 
-from . import databases, faults, grid, inline, processes, runs, sources, suite, workspaces
-from . import matrix as _matrix
+from . import combinations, databases, faults, grid, inline, processes, runs, sources, suite, workspaces
 
 Guess = runs.Guess
 
@@ -98,14 +97,14 @@ def run(
     return dataclasses.replace(result, guess=guess)
 
 
-def matrix(backend: str | None = None) -> _matrix.Matrix:
+def matrix(backend: str | None = None) -> combinations.Matrix:
     """Run the 28 in every combination of the four loop faults, and show which change cures.
 
     The runs are of throw-away copies: the workspace stays as it is. `backend` is what `lab.run` takes.
     Interrupt it (Kernel > Interrupt), and what was measured until then is shown.
     """
     with _progress_bar() as bar:
-        return _matrix.measure(backend, on_progress=bar)
+        return combinations.measure(backend, on_progress=bar)
 
 
 @contextlib.contextmanager

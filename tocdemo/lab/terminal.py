@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import faults, matrix, runs, sources, suite, workspaces
+from . import combinations, faults, runs, sources, suite, workspaces
 
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -38,12 +38,12 @@ def run_copy(
         )
 
 
-def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> matrix.Matrix:
+def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> combinations.Matrix:
     """Measure the matrix, with progress on a terminal. Raises CannotRun when there is no such database."""
-    return matrix.measure(backend, on_progress=_silent if quiet else _progress)
+    return combinations.measure(backend, on_progress=_silent if quiet else _progress)
 
 
-def matrix_as_json(measured: matrix.Matrix) -> str:
+def matrix_as_json(measured: combinations.Matrix) -> str:
     """Return the matrix as one JSON object."""
     return json.dumps(measured.to_json(), indent=2)
 

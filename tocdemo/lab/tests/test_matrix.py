@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from tocdemo import cli
-from tocdemo.lab import matrix, matrix_picture, runs
+from tocdemo import cli, lab
+from tocdemo.lab import combinations as matrix
+from tocdemo.lab import matrix_picture, runs
 
 
 def expected_counts(names: frozenset[str]) -> tuple[int, int, int]:
@@ -135,6 +136,10 @@ def test_a_run_that_was_stopped_inside_is_not_counted(monkeypatch):
     result = matrix.measure("embedded")
     assert result.cells == ()
     assert "Stopped after 0 of 18 runs: Interrupted." in str(result)
+
+
+def test_a_notebook_has_the_verb_and_no_module_hides_it():
+    assert callable(lab.matrix)
 
 
 def test_progress_counts_to_the_end(monkeypatch):
