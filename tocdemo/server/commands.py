@@ -574,6 +574,9 @@ def _statements(context: Context, field: str) -> list[Document]:
             16, f"Write batch sizes must be between 1 and {MAX_BATCH}. Got {len(statements)} operations."
         )
     check_namespace(context.namespace)
+    if field != "documents":
+        for name in set().union(*statements) - _STATEMENT_FIELDS:
+            raise CommandError(40415, f"BSON field '{field}.{name}' is an unknown field.")
     return statements
 
 
@@ -647,11 +650,6 @@ _STATEMENT_FIELDS = frozenset({"q", "u", "multi", "upsert", "arrayFilters", "col
 
 
 def _check_statement(context: Context, statement: Document) -> None:
-    for name in statement:
-        if name not in _STATEMENT_FIELDS:
-            raise CommandError(
-                40415, f"BSON field '{next(iter(context.command))}.{name}' is an unknown field."
-            )
     _check_supported("collation", statement.get("collation"))
     _check_hint(context, statement.get("hint"))
 

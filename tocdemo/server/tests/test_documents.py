@@ -320,6 +320,12 @@ def test_collections_and_databases_are_listed_made_renamed_and_dropped(client):
     assert client.list_database_names() == ["e"]
 
 
+def test_an_unknown_field_of_a_statement_fails_the_whole_command(client):
+    with pytest.raises(OperationFailure, match=r"updates\.sort") as caught:
+        client.d.command("update", "c", updates=[{"q": {}, "u": {"$set": {"a": 1}}, "sort": {"a": 1}}])
+    assert caught.value.code == 40415
+
+
 def test_what_is_not_implemented_is_refused_by_name(client):
     for options in ({"capped": True, "size": 100}, {"validator": {"a": 1}}, {"viewOn": "c", "pipeline": []}):
         with pytest.raises(OperationFailure, match=next(iter(options))) as caught:
