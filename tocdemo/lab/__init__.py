@@ -10,6 +10,7 @@ __all__ = [
     "database",
     "diff",
     "expected",
+    "explain",
     "guess",
     "matrix",
     "mend",
@@ -17,6 +18,7 @@ __all__ = [
     "script",
     "show",
     "source",
+    "versions_recorded",
     "workspace",
 ]
 

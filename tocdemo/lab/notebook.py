@@ -17,7 +17,19 @@ from typing import Any
 
 from IPython.display import HTML, display
 
-from . import combinations, databases, faults, grid, inline, processes, runs, sources, suite, workspaces
+from . import (
+    combinations,
+    databases,
+    faults,
+    grid,
+    inline,
+    processes,
+    runs,
+    sources,
+    suite,
+    versions,
+    workspaces,
+)
 
 Guess = runs.Guess
 
@@ -94,7 +106,20 @@ def run(
             result = suite.run_each(folder, arguments, on_progress=bar, **options)
     else:
         result = suite.run(folder, arguments, only=only, without=without, new_process=new_process, **options)
-    return dataclasses.replace(result, guess=guess)
+    result = dataclasses.replace(result, guess=guess)
+    _last_run[:] = [result]
+    return result
+
+
+# Like IPython's own `_`: the value of the last run, for `explain`.
+_last_run: list[runs.Run] = []
+
+
+def explain() -> runs.Explanations:
+    """Explain the cross-loop failures of the last run. Raises ValueError when there is none, or no record."""
+    if not _last_run:
+        raise ValueError("Nothing has run yet in this notebook: run lab.run() first")
+    return _last_run[0].explain()
 
 
 def matrix(backend: str | None = None) -> combinations.Matrix:
@@ -105,6 +130,11 @@ def matrix(backend: str | None = None) -> combinations.Matrix:
     """
     with _progress_bar() as bar:
         return combinations.measure(backend, on_progress=bar)
+
+
+def versions_recorded() -> versions.Versions:
+    """Show what was recorded of other versions, and when: `python -m tocdemo matrix --versions` measures it."""
+    return versions.recorded()
 
 
 @contextlib.contextmanager

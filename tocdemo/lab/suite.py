@@ -45,6 +45,10 @@ def run(
         arguments = [node for node in nodes if not _is_named(node, without)]
         if not arguments:
             raise inline.CannotRun(f"No test is left without {without!r}")
+    if new_process and options.get("fixtures"):
+        raise inline.CannotRun(
+            "Fixtures of a notebook are not there in a new process: run without new_process"
+        )
     if new_process:
         return processes.run(folder, arguments, options.get("backend"))
     return inline.run(folder, arguments=arguments, **options)
