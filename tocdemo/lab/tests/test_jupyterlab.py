@@ -73,7 +73,6 @@ def page(tmp_path: Path) -> Iterator[Page]:
         browser.close()
 
 
-@pytest.mark.skipif(not (ROOT / LESSON).exists(), reason="the lesson is not written yet")
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (on Debian: apt install chromium)")
 def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
     assert page.goto(address).status == 200

@@ -12,8 +12,6 @@ from tocdemo.lab.course import load, violations
 from tocdemo.lab.jupyter import execute
 
 ROOT = Path(__file__).resolve().parents[3]
-if not (ROOT / MANIFEST).exists():
-    pytest.skip("the lessons are not written yet", allow_module_level=True)
 LESSONS = load(ROOT / MANIFEST)
 
 
