@@ -87,7 +87,7 @@ def _table(run: Run) -> str:
         f"<th style='{_LEFT}'>{head}</th>" for head in ("#", "test", "outcome", "seconds", "loop", "error")
     )
     return (
-        f"<details><summary>The {run.total} tests as a table</summary>"
+        f"<details><summary>{'The test' if run.total == 1 else f'The {run.total} tests'} as a table</summary>"
         f"<table style='border-collapse:collapse;margin:4px 0'><tr>{heads}</tr>{rows}</table></details>"
     )
 

@@ -40,6 +40,7 @@ def run(
         arguments = [node for node in nodes if _is_named(node, only)]
         if not arguments:
             raise inline.CannotRun(f"No test is named {only!r}; there are {', '.join(map(_name, nodes))}")
+        options.setdefault("title", only)
     if without is not None:
         nodes = collect(folder, arguments)
         arguments = [node for node in nodes if not _is_named(node, without)]
