@@ -7,7 +7,7 @@ import pytest
 
 from tocdemo.lab import faults, sources, suite
 
-from .projects import lay_out, run_pytest
+from .projects import AS_TYPED, lay_out, run_pytest
 
 NAMES = tuple(faults.FAULTS)
 COMBINATIONS = [frozenset(chosen) for size in range(len(NAMES) + 1) for chosen in combinations(NAMES, size)]
@@ -179,7 +179,7 @@ def test_a_stale_compiled_file_goes_with_the_old_text(tmp_path):
 def test_the_incident_in_a_terminal_passes_tests_1_and_6_alone(tmp_path):
     copy = lay_out(tmp_path, faults.state("incident"))
 
-    outcome = run_pytest(copy, "-rpf", "--tb=line")
+    outcome = run_pytest(copy, "-rpf", "--tb=line", **AS_TYPED)
 
     assert outcome.counts == "26 failed, 2 passed", outcome.text
     passed = [line.rpartition("::")[2] for line in outcome.text.splitlines() if line.startswith("PASSED")]

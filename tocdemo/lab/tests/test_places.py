@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .projects import NO_DATABASE_NEEDED, ROOT, lay_out, run_pytest
+from .projects import AS_TYPED, NO_DATABASE_NEEDED, ROOT, lay_out, run_pytest
 
 SUITE = "tests/test_db/test_toc_transactions.py"
 NODE = f"{SUITE}::{NO_DATABASE_NEEDED}"
@@ -51,16 +51,16 @@ def project_of(outcome):
     return Path(line.removeprefix("TESTED ")).parents[2]
 
 
-def run(folder, plugins, *arguments, also=()):
+def run(folder, plugins, *arguments, also=(), **environment):
     path = os.pathsep.join(map(str, (plugins, *also)))
-    return run_pytest(folder, "-p", "teller", *arguments, PYTHONPATH=path)
+    return run_pytest(folder, "-p", "teller", *arguments, PYTHONPATH=path, **environment)
 
 
 # --- The ways to start a run
 
 
 def test_from_the_projects_root_the_package_is_tested(plugins):
-    outcome = run(ROOT, plugins, f"tocdemo/backend/{NODE}")
+    outcome = run(ROOT, plugins, f"tocdemo/backend/{NODE}", **AS_TYPED)
 
     assert project_of(outcome) == ROOT / "tocdemo" / "backend"
     assert outcome.counts == "1 passed"
@@ -80,7 +80,7 @@ def test_plain_pytest_in_a_root_tests_the_package(house, plugins):
 
 
 def test_pytest_workspace_from_a_root_tests_the_workspace(house, plugins):
-    outcome = run(house, plugins, "workspace", "-k", "invalid_book_id or update_toc_success")
+    outcome = run(house, plugins, "workspace", "-k", "invalid_book_id or update_toc_success", **AS_TYPED)
 
     assert project_of(outcome) == house / "workspace"
     assert outcome.counts == "2 passed, 26 deselected"
@@ -127,12 +127,11 @@ def test_another_app_on_the_path_is_not_tested(house, plugins):
     assert project_of(outcome) == house / "workspace"
 
 
-@pytest.mark.parametrize("mode", ["prepend", "importlib"])
-def test_another_app_that_was_imported_first_is_an_error(house, plugins, mode):
+def test_another_app_that_was_imported_first_is_an_error(house, plugins):
     (plugins / "early.py").write_text(EARLY)
     other = house / "tocdemo" / "backend"
 
-    outcome = run(house, plugins, "-p", "early", f"--import-mode={mode}", f"workspace/{NODE}", also=[other])
+    outcome = run(house, plugins, "-p", "early", f"workspace/{NODE}", also=[other])
 
     assert outcome.code == 4, outcome.text
     assert f"imported the app from {other / 'app'}, not the one beside them" in outcome.text
@@ -159,7 +158,7 @@ def test_two_copies_at_once_are_an_error_in_workers_too(house, plugins):
     (plugins / "early.py").write_text(EARLY)
     other = house / "tocdemo" / "backend"
 
-    outcome = run(house, plugins, "-p", "early", "-n", "1", f"workspace/{NODE}", also=[other])
+    outcome = run(house, plugins, "-p", "early", "-p", "xdist", "-n", "1", f"workspace/{NODE}", also=[other])
 
     assert outcome.code != 0, outcome.text
     assert "1 passed" not in outcome.text
