@@ -32,6 +32,7 @@ from tocdemo.loopwatch import Watch
 from .runs import Run, TestResult
 
 STEP = 0.02  # seconds between two looks at the worker thread
+ENDING = 10.0  # seconds that the next run gives an interrupted one that is past its tests
 GRACE = 0.7  # seconds that an interrupted run gets to end before the cell returns without it
 
 # No cache folder, no plugin that wants the process's own standard error, none that makes failures slow.
@@ -277,7 +278,8 @@ _held: list["_Worker"] = []
 def _wait_for_earlier_run() -> None:
     """Give a run that was interrupted a moment to end. Raises CannotRun when it does not."""
     for worker in list(_held):
-        worker.thread.join(GRACE)
+        # Between tests nothing hangs: on a busy machine the run only takes longer to end.
+        worker.thread.join(GRACE if worker.progress.current else ENDING)
         if worker.thread.is_alive():
             raise CannotRun(
                 f"The test {worker.progress.current} of an earlier run still holds its thread. Wait until it "
@@ -342,6 +344,8 @@ class _Worker:
 
     def _given_up(self, why: str) -> str:
         _held.append(self)
+        if self.progress.current is None:
+            return f"{why} The run is still ending; the next run waits for it."
         if self.progress.session is not None:
             self.progress.session.shouldstop = "given up"
         return (
