@@ -112,16 +112,35 @@ def matrix(argv: list[str]) -> int:
         "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    parser.add_argument(
+        "--versions", action="store_true", help="ask it of other versions, and record the answer (minutes)"
+    )
     options = parser.parse_args(argv)
     from tocdemo.lab import terminal
     from tocdemo.lab.inline import CannotRun as NoRun
 
+    if options.versions:
+        if options.backend:
+            parser.error("--versions brings its own drivers: leave --backend out")
+        return _versions(as_json=options.json)
     try:
         result = terminal.measure_matrix(options.backend, quiet=options.json)
     except NoRun as error:
         raise CannotRun(str(error)) from error
     print(terminal.matrix_as_json(result) if options.json else result)
     return 0 if result.whole else 1
+
+
+def _versions(as_json: bool) -> int:
+    from tocdemo.lab import terminal
+    from tocdemo.lab.versions import CannotBuild
+
+    try:
+        measured = terminal.measure_versions(quiet=as_json)
+    except CannotBuild as error:
+        raise CannotRun(str(error)) from error
+    print(terminal.matrix_as_json(measured) if as_json else measured)
+    return 1 if any(pair.why for pair in measured.pairs) else 0
 
 
 def workspace(argv: list[str]) -> int:

@@ -7,6 +7,7 @@ that pytest, which loads the plugin in this package at every start, does not wai
 from typing import Any
 
 __all__ = [
+    "combination",
     "database",
     "diff",
     "expected",
@@ -14,11 +15,12 @@ __all__ = [
     "guess",
     "matrix",
     "mend",
+    "panel",
+    "recorded_versions",
     "run",
     "script",
     "show",
     "source",
-    "versions_recorded",
     "workspace",
 ]
 

@@ -22,7 +22,7 @@ _BOX = (
     "min-width:5.4em;height:2.4em;text-align:center;padding:0 6px;border:2px solid transparent;"
     "background-clip:padding-box"
 )
-_NAME = f"{_LEFT};font-weight:normal"
+_NAME = f"{_LEFT};font-weight:normal;white-space:nowrap"
 _TABLE = "border-collapse:collapse;margin:4px 0"
 # For each fault: the table's column, what stands there with the fault, and what stands there without it.
 COLUMNS = {
@@ -109,7 +109,8 @@ def _square(matrix: Matrix) -> str:
         boxes = "".join(_box(by_faults.get(side | other)) for other in across)
         rows.append(f"<tr style='background:none'><th style='{_NAME}'>{_imports(side)}</th>{boxes}</tr>")
     caption = escape(
-        f"Each box is a run of the 28 on {matrix.backend}; {len(matrix.cells)} runs in {matrix.seconds:.1f} s"
+        f"Each box is a run of the 28 on the backend {matrix.backend}; "
+        f"{len(matrix.cells)} runs in {matrix.seconds:.1f} s"
     )
     return (
         f"<p style='margin:6px 0'><b>{caption}</b></p><table style='{_TABLE}'>"

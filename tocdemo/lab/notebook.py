@@ -132,8 +132,27 @@ def matrix(backend: str | None = None) -> combinations.Matrix:
         return combinations.measure(backend, on_progress=bar)
 
 
-def versions_recorded() -> versions.Versions:
-    """Show what was recorded of other versions, and when: `python -m tocdemo matrix --versions` measures it."""
+def combination(*names: str, backend: str | None = None) -> runs.Run:
+    """Run the 28 in a throw-away copy with exactly these faults, and show the grid.
+
+    The incident's `swallowing-probe` is in as well, as in `lab.matrix`. Raises ValueError for a name that
+    does not exist.
+    """
+    return combinations.combination([*combinations.HELD, *names], backend)
+
+
+def panel() -> Any:
+    """Show a switch for each of the report's changes, and the grid of 28 that follows at once.
+
+    It needs ipywidgets; `lab.combination` does the same by a call.
+    """
+    from .switchboard import Panel
+
+    return Panel()
+
+
+def recorded_versions() -> versions.Versions:
+    """Show the record of other versions. `python -m tocdemo matrix --versions` measures it again."""
     return versions.recorded()
 
 

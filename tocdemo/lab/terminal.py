@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import combinations, faults, runs, sources, suite, workspaces
+from . import combinations, faults, runs, sources, suite, versions, workspaces
 
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -43,8 +43,19 @@ def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> combin
     return combinations.measure(backend, on_progress=_silent if quiet else _progress)
 
 
-def matrix_as_json(measured: combinations.Matrix) -> str:
-    """Return the matrix as one JSON object."""
+def measure_versions(*, quiet: bool = False) -> versions.Versions:
+    """Measure the other versions, with progress on a terminal, and write the data file of the package.
+
+    The file stays as it was when a pair could not be measured. Raises CannotBuild without uv.
+    """
+    measured = versions.measure(_silent if quiet else _progress)
+    if not any(pair.why for pair in measured.pairs):
+        versions.record(measured)
+    return measured
+
+
+def matrix_as_json(measured: combinations.Matrix | versions.Versions) -> str:
+    """Return the matrix, or what was measured of other versions, as one JSON object."""
     return json.dumps(measured.to_json(), indent=2)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tocdemo import cli, lab
 from tocdemo.lab import combinations as matrix
-from tocdemo.lab import matrix_picture, runs
+from tocdemo.lab import inline, matrix_picture, runs
 
 
 def expected_counts(names: frozenset[str]) -> tuple[int, int, int]:
@@ -157,3 +157,32 @@ def test_the_command_refuses_a_backend_that_does_not_exist(capsys):
 def test_a_cell_that_was_not_measured_is_an_error(measured):
     with pytest.raises(KeyError, match="No cell"):
         measured.run("sync-fixture", policy=True)
+
+
+def test_the_panel_runs_what_its_switches_say():
+    board = lab.panel()
+    board.backend.value = "mock"
+    assert board.switches["unbound-client"].disabled
+    assert "28 passed" in board.shown.value
+    board.switches["static-app-imports"].value = True
+    assert "4 passed, 24 failed" in board.shown.value
+    board.switches["static-test-imports"].value = True
+    assert "28 passed" in board.shown.value
+    assert board.faults == ["sync-fixture", "unbound-client"]
+
+
+def test_the_panel_says_why_it_cannot_run(monkeypatch):
+    board = lab.panel()
+
+    def refuse(*_):
+        raise inline.CannotRun("An earlier run still holds its thread")
+
+    monkeypatch.setattr(matrix, "combination", refuse)
+    board.refresh()
+    assert "Not run: An earlier run still holds its thread" in board.shown.value
+
+
+def test_a_call_does_what_the_panel_does():
+    assert lab.combination("static-test-imports", "unbound-client", backend="mock").passed == 4
+    with pytest.raises(ValueError, match="There is no fault 'typo'"):
+        lab.combination("typo")
