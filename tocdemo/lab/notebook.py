@@ -55,7 +55,7 @@ def workspace(
             raise ValueError(
                 f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
             )
-    title = state + "".join(f" without {name}" for name in without)
+    title = f"{state} without {', '.join(without)}" if without else state
     return workspaces.put([name for name in names if name not in without], title)
 
 

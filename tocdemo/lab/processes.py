@@ -83,8 +83,7 @@ def script(code: str, expect: str | None = None) -> Script:
             text=True,
             timeout=LIMIT,
         )
-    lines = child.stderr.strip().splitlines()
-    error = lines[-1] if child.returncode and lines else ""
+    error = _last_error(child.stderr) if child.returncode else ""
     if expect is None and child.returncode:
         raise ScriptFailed(f"The script failed:\n{child.stdout}{child.stderr}")
     if expect is not None and expect not in error:
@@ -92,6 +91,13 @@ def script(code: str, expect: str | None = None) -> Script:
             f"Expected the script to end with {expect!r}; it ended with {error or 'no error'!r}"
         )
     return Script(child.stdout, error, expected=expect is not None)
+
+
+def _last_error(text: str) -> str:
+    """Return the line that ends the last traceback in `text`; warnings of the interpreter may come after it."""
+    trace = text.rpartition("Traceback (most recent call last):")[2] or text
+    lines = [line for line in trace.splitlines() if line and not line.startswith(" ")]
+    return lines[0] if lines else ""
 
 
 def _main() -> None:

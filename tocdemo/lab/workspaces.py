@@ -75,7 +75,7 @@ def put(names: Iterable[str], title: str = "") -> Report:
     if fresh:
         headline = f"Made {_relative(folder())}/ in {what}."
     elif changed:
-        headline = f"Put {_relative(folder())}/ into {what}: {len(changed)} files changed."
+        headline = f"Put {_relative(folder())}/ into {what}: {', '.join(changed)} changed."
     else:
         headline = f"{_relative(folder())}/ is in {what} already: nothing changed."
     details = [f"{name}: {faults.get(name).sentence}" for name in names] or ["no faults"]
@@ -116,7 +116,7 @@ def _mended(name: str, diffs: Collection, own: Collection[str]) -> str:
         return f"Mended {name!r} for you: this is the change."
     if own:
         return f"You made this change yourself: {', '.join(own)} is left as you wrote it."
-    return f"{name!r} is mended already: nothing changed."
+    return f"{name!r} is mended already, by you or by this cell: nothing changed."
 
 
 def write(path: str, text: str) -> Report:
