@@ -94,7 +94,7 @@ def script(code: str, expect: str | None = None) -> Script:
 
 
 def _last_error(text: str) -> str:
-    """Return the line that ends the last traceback in `text`; warnings of the interpreter may come after it."""
+    """Return the line that ends the last traceback in `text`; warnings may come after it."""
     trace = text.rpartition("Traceback (most recent call last):")[2] or text
     lines = [line for line in trace.splitlines() if line and not line.startswith(" ")]
     return lines[0] if lines else ""
