@@ -308,6 +308,7 @@ class _Worker:
 
     def wait(self, timeout: float) -> str:
         """Run to the end; stop tests that take longer than `timeout` s. Returns a note, or nothing."""
+        self._streams = (sys.stdin, sys.stdout, sys.stderr)
         self.thread.start()
         try:
             note = self._watch(timeout)
@@ -344,6 +345,8 @@ class _Worker:
 
     def _given_up(self, why: str) -> str:
         _held.append(self)
+        # pytest still captures in that thread; without this, what later cells print would be lost.
+        sys.stdin, sys.stdout, sys.stderr = self._streams
         if self.progress.current is None:
             return f"{why} The run is still ending; the next run waits for it."
         if self.progress.session is not None:
