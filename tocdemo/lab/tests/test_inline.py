@@ -141,10 +141,13 @@ MANY_RUNS = """
                  if os.path.exists(f"/proc/self/fd/{n}") or os.path.islink(f"/proc/self/fd/{n}")]
         loops = [o for o in gc.get_objects() if issubclass(type(o), asyncio.AbstractEventLoop)]
         files = [p for p in folder.rglob("*")] + os.listdir(tempfile.gettempdir())
-        return (threading.active_count(), sum("socket" in link for link in links), len(loops), len(files))
+        # Motor's pool belongs to the process, and grows to five threads a core at its own pace.
+        pool = [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor-")]
+        assert len(pool) <= 5 * os.cpu_count()
+        return (threading.active_count() - len(pool), sum("socket" in link for link in links), len(loops), len(files))
 
     answers = []
-    for number in range(1, 13):
+    for number in range(1, 51):
         run = inline.run(folder, arguments=suite.arguments_for(folder))
         answers.append((run.passed, run.failed, run.errors))
         if number == 5:
@@ -155,10 +158,10 @@ MANY_RUNS = """
     """
 
 
-def test_many_runs_in_one_process_answer_alike_and_hold_nothing(tmp_path):
+def test_50_runs_in_one_process_answer_alike_and_hold_nothing(tmp_path):
     folder, scratch = lay_out(tmp_path / "copy", faults.state("incident")), tmp_path / "scratch"
     scratch.mkdir()
-    in_a_process(MANY_RUNS, str(folder), "1.5", TMPDIR=str(scratch))
+    in_a_process(MANY_RUNS, str(folder), "3", TMPDIR=str(scratch))
 
 
 def in_a_process(code, *arguments, **environment):
