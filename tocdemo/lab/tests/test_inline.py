@@ -144,7 +144,8 @@ MANY_RUNS = """
         # Motor's pool belongs to the process, and grows to five threads a core at its own pace.
         pool = [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor-")]
         assert len(pool) <= 5 * os.cpu_count()
-        return (threading.active_count() - len(pool), sum("socket" in link for link in links), len(loops), len(files))
+        threads = threading.active_count() - len(pool)
+        return (threads, sum("socket" in link for link in links), len(loops), len(files))
 
     answers = []
     for number in range(1, 51):
