@@ -6,7 +6,6 @@ another copy of the app than the one beside the tests.
 """
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -26,22 +25,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         database = resources.enter_context(open_database(chosen_backend()))
     except NoDatabase as error:
         raise pytest.UsageError(str(error)) from error
-    resources.enter_context(_environment(database.environment()))
+    settings = pytest.MonkeyPatch()
+    resources.callback(settings.undo)
+    for name, value in database.environment().items():
+        settings.setenv(name, value)
     early_config.stash[_DATABASE] = database
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]):
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

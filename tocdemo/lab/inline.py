@@ -9,6 +9,7 @@ and lessons.
 import asyncio
 import contextlib
 import ctypes
+import dataclasses
 import gc
 import importlib
 import io
@@ -103,9 +104,8 @@ class _Reporter:
         report.tocdemo_error = self.progress.stopped or _first_line(error)
         if report.tocdemo_error not in self._traced:
             self._traced.add(report.tocdemo_error)
-            with contextlib.suppress(
-                Exception
-            ):  # a traceback that cannot be drawn is no reason to lose the run
+            # A traceback that cannot be drawn is no reason to lose the run.
+            with contextlib.suppress(Exception):
                 failure = pytest.ExceptionInfo.from_exception(error)
                 failure.traceback = failure.traceback.cut(path=file)
                 report.tocdemo_trace = str(failure.getrepr(style="short"))
@@ -162,8 +162,8 @@ def run(
     suite in place of its conftest's of the same name. `plugins` are further pytest plugins. `backend` is what
     `databases.open_database` takes. A test that takes longer than `timeout` seconds is stopped and fails.
     `on_result` is called in the worker thread after each test. With `allow_none` a run without any result is
-    fine. On Ctrl-C (KeyboardInterrupt) the run is
-    stopped, and what was measured so far is returned, with a note.
+    fine. On Ctrl-C (KeyboardInterrupt) the run is stopped, and what was measured so far is returned, with a
+    note.
 
     Raises CannotRun when there is no such target, when pytest could not use its arguments, and when an
     earlier run's test still holds its thread.
@@ -263,10 +263,7 @@ def _with_loops(results: dict[str, TestResult], watch: Watch) -> tuple[TestResul
     """Return the results, each with the number of the event loop that the test ran on."""
     tests = watch.recording.tests if watch.recording else ()
     loops = {test.nodeid: test.loop for test in tests}
-    return tuple(
-        TestResult(r.nodeid, r.outcome, r.seconds, r.error, r.trace, loops.get(r.nodeid))
-        for r in results.values()
-    )
+    return tuple(dataclasses.replace(each, loop=loops.get(each.nodeid)) for each in results.values())
 
 
 # --- the worker thread, its clock and its interrupts -------------------------------------------------------
