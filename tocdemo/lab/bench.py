@@ -71,7 +71,7 @@ def _pytest_main(folder: Path, arguments: list[str]) -> None:
     def work() -> None:
         silent = io.StringIO()
         # The same folder twice in one process: pytest needs the modules of the run before to be gone.
-        with inline._as_before(folder, None), contextlib.redirect_stdout(silent):
+        with inline.as_before(folder, None), contextlib.redirect_stdout(silent):
             codes.append(int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments])))
 
     thread = threading.Thread(target=work)

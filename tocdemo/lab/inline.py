@@ -181,7 +181,7 @@ def run(
     begin = time.perf_counter()
 
     def work() -> None:
-        with _as_before(folder, backend), contextlib.redirect_stderr(complaints):
+        with as_before(folder, backend), contextlib.redirect_stderr(complaints):
             exit_code.append(_main([*OPTIONS, *(arguments or [str(target)])], given))
 
     worker = _Worker(work, progress)
@@ -391,7 +391,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 @contextlib.contextmanager
-def _as_before(folder: Path, backend: str | None) -> Iterator[None]:
+def as_before(folder: Path, backend: str | None) -> Iterator[None]:
     """Give the suite fresh modules; put back modules, path and environment; close the clients left open."""
     environment, path = dict(os.environ), list(sys.path)
     no_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True

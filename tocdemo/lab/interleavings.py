@@ -319,7 +319,7 @@ def _backend(folder: Path, uri: str, driver: str) -> Iterator[tuple[_Owners, Any
     if not (folder / "app").is_dir():
         raise CannotExplore(f"There is no backend in {folder}: expected a folder `app` there")
     owners = _Owners()
-    with inline._as_before(folder, None):
+    with inline.as_before(folder, None):
         os.environ.update(DATABASE_URI=uri, DATABASE_NAME=DATABASE, DATABASE_DRIVER=driver)
         sys.path.insert(0, str(folder))
         drivers = importlib.import_module("app.db.driver")
