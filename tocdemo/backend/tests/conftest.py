@@ -46,6 +46,8 @@ async def motor_reinit_db(empty_database):
     base._database = base._client[base.settings.database_name]
     base.books_collection = base._database["books"]
     base.audit_log_collection = base._database["audit_log"]
+    base.questions_collection = base._database["questions"]
+    base.users_collection = base._database["users"]
     yield base._client
     await close_client(base._client)
 

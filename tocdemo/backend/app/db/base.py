@@ -14,3 +14,5 @@ _database = _client[settings.database_name]
 
 books_collection = _database["books"]
 audit_log_collection = _database["audit_log"]
+questions_collection = _database["questions"]
+users_collection = _database["users"]
