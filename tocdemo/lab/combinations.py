@@ -5,21 +5,28 @@ backend, on fresh modules and a fresh database. What is read from the cells (eff
 how it looks is for `matrix_picture`.
 """
 
+import contextlib
 import itertools
+import os
+import queue
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import databases, faults, matrix_picture, runs, sources, suite
+from .processes import Worker
 
 SWITCHES = ("static-app-imports", "static-test-imports", "sync-fixture", "unbound-client")
 # The incident's other fault stays in for every cell, so that the cell with all four switches is the incident.
 HELD = ("swallowing-probe",)
 # The driver that has `io_loop`. On the others there is nothing to pass, so the switch folds away.
 NO_IO_LOOP = {"pymongo": "PyMongo's AsyncMongoClient", "mock": "mongomock-motor"}
+# A process a core, within reason: in a workshop many learners measure at once on one machine.
+PROCESSES = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 POLICY = '''
 
@@ -143,8 +150,8 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     """Run the suite in every combination of the faults, and the two controls with the policy fixture.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
-    seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note.
-    Raises inline.CannotRun when there is no such database.
+    seconds left, by estimate. The runs are shared out to PROCESSES. An interrupt ends it;
+    what was measured until then is kept, with a note. Raises inline.CannotRun when there is no such database.
     """
     backend = backend or databases.chosen_backend()
     driver = NO_IO_LOOP.get(backend)
@@ -152,25 +159,59 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     note = f"{driver} has no io_loop, so these rows are without it." if driver else ""
     held = [*HELD, *(name for name in SWITCHES if name not in switches)]
     plan = _plan(switches)
-    cells: list[Cell] = []
+    measured: dict[int, runs.Run] = {}
     begin = time.perf_counter()
     on_progress(0, len(plan), 0.0)
     try:
-        for number, (names, policy) in enumerate(plan, 1):
-            run = combination([*names, *held], backend, policy=policy)
-            if run.note:
-                note = f"{note} Stopped after {number - 1} of {len(plan)} runs: {run.note}".strip()
-                break
-            cells.append(Cell(names, policy, run))
-            taken = time.perf_counter() - begin
-            on_progress(number, len(plan), taken / number * (len(plan) - number))
+        wanted = [([*names, *held], policy) for names, policy in plan]
+        with contextlib.closing(_runs(wanted, backend)) as ended:
+            for place, run in ended:
+                if run.note:
+                    note = f"{note} Stopped after {len(measured)} of {len(plan)} runs: {run.note}".strip()
+                    break
+                measured[place] = run
+                taken = time.perf_counter() - begin
+                on_progress(len(measured), len(plan), taken / len(measured) * (len(plan) - len(measured)))
     except KeyboardInterrupt:
-        note = f"{note} Stopped after {len(cells)} of {len(plan)} runs.".strip()
-    return Matrix(tuple(cells), switches, _without_password(backend), time.perf_counter() - begin, note)
+        note = f"{note} Stopped after {len(measured)} of {len(plan)} runs.".strip()
+    cells = tuple(Cell(*plan[place], run) for place, run in sorted(measured.items()))
+    return Matrix(cells, switches, _without_password(backend), time.perf_counter() - begin, note)
 
 
-def combination(names: Iterable[str], backend: str | None = None, *, policy: bool = False) -> runs.Run:
-    """Run the 28 in a throw-away copy with exactly these faults. Raises ValueError for the name of none."""
+def _runs(wanted: Sequence[tuple[list[str], bool]], backend: str) -> Iterator[tuple[int, runs.Run]]:
+    """Yield the place and the Run of each combination that is wanted, as they end."""
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+
+    def one(names: list[str], policy: bool) -> runs.Run:
+        worker = idle.get()
+        try:
+            return combination(names, backend, policy=policy, run=worker.run)
+        finally:
+            idle.put(worker)
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(PROCESSES):
+            idle.put(stack.enter_context(Worker()))
+        threads = ThreadPoolExecutor(idle.qsize())
+        # Runs under way may end, so that they drop their databases; those that wait are left out.
+        stack.callback(threads.shutdown, cancel_futures=True)
+        places = {threads.submit(one, *each): place for place, each in enumerate(wanted)}
+        for future in as_completed(places):
+            yield places[future], future.result()
+
+
+def combination(
+    names: Iterable[str],
+    backend: str | None = None,
+    *,
+    policy: bool = False,
+    run: Callable[..., runs.Run] = suite.run,
+) -> runs.Run:
+    """Run the 28 in a throw-away copy with exactly these faults. Raises ValueError for the name of none.
+
+    `policy` adds the report's `event_loop_policy` fixture. `run` is called with the copy's folder, pytest's
+    arguments, `backend` and `title`.
+    """
     names = sorted(names)
     files = faults.with_faults(names)
     if policy:
@@ -180,7 +221,7 @@ def combination(names: Iterable[str], backend: str | None = None, *, policy: boo
         sources.write(files, copy)
         shown = [name for name in names if name not in HELD]
         title = ", ".join([*shown, *(["event_loop_policy"] if policy else [])]) or "no loop fault"
-        return suite.run(copy, suite.arguments_for(copy), backend=backend, title=title)
+        return run(copy, suite.arguments_for(copy), backend=backend, title=title)
 
 
 def _plan(switches: tuple[str, ...]) -> list[tuple[frozenset[str], bool]]:

@@ -1,14 +1,18 @@
 """Runs and scripts in a Python process of their own, for what must not happen in a notebook's kernel.
 
 A fresh process has no loop yet, no imported modules and nobody's patches: it is where a mend is proved, and
-where `nest_asyncio` is shown. Called by `notebook` and the command line.
+where `nest_asyncio` is shown; and several use all cores. Called by `suite`, `combinations` and `notebook`.
 """
 
-import json
+import contextlib
+import io
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,25 +26,68 @@ class ScriptFailed(RuntimeError):
     """A script failed and should not have, or did not fail as it should have."""
 
 
-def run(
-    target: Path, arguments: list[str], backend: str | None = None, title: str = "in a new process"
-) -> runs.Run:
-    """Run a suite as `inline.run` does, in a new Python process, and return what it showed.
+class Worker:
+    """A Python process that runs suites, one after the other, each on fresh modules.
 
-    Raises RuntimeError with the process's last words when it gave no result.
+    It lives in a session of its own: a Ctrl-C in the terminal does not reach it. Not for several threads at
+    once.
     """
-    environment = dict(os.environ) | ({"TOCDEMO_BACKEND": backend} if backend else {})
-    job = json.dumps([str(target), arguments])
-    child = subprocess.run(
-        [sys.executable, "-m", "tocdemo.lab.processes", job],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    if child.returncode != 0:
-        raise RuntimeError(f"The process gave no result: {child.stderr.strip()[-2000:]}")
-    return runs.from_json(json.loads(child.stdout.splitlines()[-1]), title=title)
+
+    def __init__(self) -> None:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tocdemo.lab.processes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, target: Path, arguments: Sequence[str], **options: Any) -> runs.Run:
+        """Run a suite as `inline.run` does, with `backend` and `title` as `options`, and return its Run.
+
+        Raises what `inline.run` raises, and RuntimeError with the process's last words when it gave no result
+        within LIMIT seconds.
+        """
+        child = self._child
+        overdue = threading.Timer(LIMIT, child.kill)
+        overdue.start()
+        try:
+            pickle.dump((target, arguments, options), child.stdin)
+            child.stdin.flush()
+            answer = pickle.load(child.stdout)
+        except (EOFError, BrokenPipeError) as error:
+            child.wait()
+            self._complaints.seek(0)
+            words = self._complaints.read().decode(errors="replace").strip()[-2000:]
+            raise RuntimeError(
+                f"The process gave no result: {words or f'it ended with {child.returncode}'}"
+            ) from error
+        finally:
+            overdue.cancel()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the process; a run that is under way is lost."""
+        self._child.kill()
+        self._child.communicate()
+        self._complaints.close()
+
+
+def run(
+    target: Path, arguments: Sequence[str], backend: str | None = None, title: str = "in a new process"
+) -> runs.Run:
+    """Run a suite in a new Python process, as `Worker.run` does, and return what it showed."""
+    with Worker() as worker:
+        return worker.run(target, arguments, backend=backend, title=title)
 
 
 @dataclass(frozen=True)
@@ -100,13 +147,24 @@ def _last_error(text: str) -> str:
     return lines[0] if lines else ""
 
 
-def _main() -> None:
-    """Run the suite that the parent process asks for, and print the run as one line of JSON."""
+def _work() -> None:
+    """Answer the parent's questions until it closes them. What the tests print must not get in between."""
     from . import inline
 
-    target, arguments = json.loads(sys.argv[1])
-    print(json.dumps(inline.run(Path(target), arguments=arguments).to_json()))
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    questions = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    sys.stdin = io.StringIO()
+    with contextlib.suppress(EOFError):
+        while True:
+            target, arguments, options = pickle.load(questions)
+            try:
+                answer: Any = inline.run(target, arguments=arguments, **options)
+            except inline.CannotRun as error:
+                answer = error
+            pickle.dump(answer, answers)
+            answers.flush()
 
 
 if __name__ == "__main__":
-    _main()
+    _work()

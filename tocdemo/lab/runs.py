@@ -160,9 +160,7 @@ class Run:
 
     def _recorded(self) -> Recording:
         if self.recording is None:
-            raise ValueError(
-                "This run has no record of its event loops: it ran in another process, or test by test"
-            )
+            raise ValueError("This run has no record of its event loops: it ran test by test")
         return self.recording
 
     def __str__(self) -> str:
@@ -201,13 +199,6 @@ def counted(**counts: int) -> str:
         if count
     ]
     return ", ".join(words) or "no tests"
-
-
-def from_json(data: dict[str, Any], **changes: Any) -> Run:
-    """Return the Run of which `to_json` gave `data`; `changes` are further fields, such as `title`."""
-    names = ("nodeid", "outcome", "seconds", "error", "loop")
-    results = tuple(TestResult(**{name: each[name] for name in names}) for each in data["tests"])
-    return Run(**({"results": results, "seconds": data["seconds"], "note": data["note"]} | changes))
 
 
 def together(runs: Iterable[Run], title: str) -> Run:

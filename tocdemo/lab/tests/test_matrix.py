@@ -1,12 +1,13 @@
 """The matrix: its runs are the first table of what was measured, and what it reads from them is right."""
 
+import contextlib
 import json
 
 import pytest
 
 from tocdemo import cli, lab
 from tocdemo.lab import combinations as matrix
-from tocdemo.lab import inline, matrix_picture, runs
+from tocdemo.lab import inline, matrix_picture, processes, runs
 
 
 def expected_counts(names: frozenset[str]) -> tuple[int, int, int]:
@@ -31,10 +32,21 @@ def fake_run(passed: int, note: str = "") -> runs.Run:
     return runs.Run(results, seconds=0.1, note=note)
 
 
+class NoWorker(contextlib.AbstractContextManager):
+    run = None
+
+    def __exit__(self, *_):
+        """There is nothing to end."""
+
+
 def faked(monkeypatch, passed) -> None:
-    monkeypatch.setattr(
-        matrix, "combination", lambda names, backend, policy: fake_run(passed(set(names) - set(matrix.HELD)))
-    )
+    """Let `passed(names)` say how many tests pass, and start no process."""
+    fake(monkeypatch, lambda names: fake_run(passed(set(names) - set(matrix.HELD))))
+
+
+def fake(monkeypatch, combination) -> None:
+    monkeypatch.setattr(matrix, "Worker", NoWorker)
+    monkeypatch.setattr(matrix, "combination", lambda names, backend, policy, run: combination(names))
 
 
 def test_every_combination_gives_what_was_measured(measured):
@@ -54,8 +66,7 @@ def test_the_policy_fixture_changes_nothing(measured):
 def test_the_policy_fixture_is_really_in_the_control(monkeypatch):
     written = {}
     monkeypatch.setattr(matrix.sources, "write", lambda files, folder: written.update(files))
-    monkeypatch.setattr(matrix.suite, "run", lambda *_, **__: fake_run(28))
-    matrix.combination(matrix.SWITCHES, policy=True)
+    matrix.combination(matrix.SWITCHES, policy=True, run=lambda *_, **__: fake_run(28))
     scope: dict = {}
     exec(written["tests/conftest.py"].partition("from app")[0] + matrix.POLICY, scope)
     assert written["tests/conftest.py"].endswith(matrix.POLICY)
@@ -113,13 +124,14 @@ def test_the_mock_hides_the_incident_and_shows_half_a_mend():
 def test_an_interrupt_keeps_what_was_measured(monkeypatch, capsys):
     done = []
 
-    def run_or_stop(names, backend, policy):
+    def run_or_stop(names):
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(names)
         return fake_run(2)
 
-    monkeypatch.setattr(matrix, "combination", run_or_stop)
+    fake(monkeypatch, run_or_stop)
+    monkeypatch.setattr(matrix, "PROCESSES", 1)  # two at once would end in either order
     result = matrix.measure("embedded")
     assert (len(result.cells), result.whole) == (3, False)
     assert "Stopped after 3 of 18 runs" in str(result)
@@ -132,7 +144,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, capsys):
 
 
 def test_a_run_that_was_stopped_inside_is_not_counted(monkeypatch):
-    monkeypatch.setattr(matrix, "combination", lambda *_, **__: fake_run(3, note="Interrupted."))
+    fake(monkeypatch, lambda names: fake_run(3, note="Interrupted."))
     result = matrix.measure("embedded")
     assert result.cells == ()
     assert "Stopped after 0 of 18 runs: Interrupted." in str(result)
@@ -186,3 +198,23 @@ def test_a_call_does_what_the_panel_does():
     assert lab.combination("static-test-imports", "unbound-client", backend="mock").passed == 4
     with pytest.raises(ValueError, match="There is no fault 'typo'"):
         lab.combination("typo")
+
+
+def test_a_cell_keeps_the_record_of_its_loops(measured):
+    assert "28" in str(measured.run().timeline())
+
+
+def test_a_process_that_dies_says_its_last_words(tmp_path):
+    (tmp_path / "test_dies.py").write_text(
+        "import os, sys\n\ndef test_dies():\n    os.write(2, b'no more')\n    os._exit(3)\n"
+    )
+    with processes.Worker() as worker, pytest.raises(RuntimeError, match=r"gave no result: .*no more"):
+        worker.run(tmp_path, [str(tmp_path)])
+
+
+def test_what_a_test_prints_does_not_disturb_the_answer(tmp_path):
+    (tmp_path / "test_prints.py").write_text("import os\n\ndef test_prints():\n    os.write(1, b'noise')\n")
+    with processes.Worker() as worker:
+        assert [worker.run(tmp_path, [str(tmp_path)]).passed for _ in range(2)] == [1, 1]
+        with pytest.raises(inline.CannotRun, match="nothing to run"):
+            worker.run(tmp_path / "nowhere", [])

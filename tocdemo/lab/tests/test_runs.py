@@ -36,11 +36,9 @@ def test_green_is_all_passed_some_test_and_no_note():
     assert not Run(GREEN.results, 0.1, note="Interrupted").green
 
 
-def test_a_run_comes_back_from_its_json():
+def test_a_run_as_json_names_every_test():
     data = json.loads(json.dumps(MIXED.to_json()))
-    back = runs.from_json(data, title="again")
-    assert back.title == "again"
-    assert back.to_json() == MIXED.to_json()
+    assert data["total"] == len(data["tests"])
     assert data["tests"][1]["name"] == "test_b"
 
 
