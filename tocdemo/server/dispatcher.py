@@ -6,9 +6,10 @@ of these steps and turns every failure into a MongoDB error; what a command does
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from .cursors import Cursors
 from .errors import CommandError, error_reply, labels_for
 from .failpoints import FailPoints, Failure
 from .framing import CODEC, Request
-from .gate import UNGATED, Cut, Gate, Pending
+from .gate import UNGATED, Cut, Gate, Pending, Refused
 from .sessions import Invocation, Limits, Session, Sessions, read_invocation
 from .storage import Blocked, Storage, Transaction
 from .values import Document
@@ -159,9 +160,9 @@ class Dispatcher:
         shown = next(iter(command), "")
         name = shown.lower() if len(shown) < _MAX_NAME else ""
         known = commands.COMMANDS.get(name)
-        self._record(shown, known, request, connection)
         database = command.get("$db")
         try:
+            self._record(shown, known, request, connection)
             if not isinstance(database, str) or not database:
                 raise CommandError(
                     9 if database is None else 14, "OP_MSG requests require a $db argument, a string"
@@ -194,11 +195,8 @@ class Dispatcher:
         )
         self._log.append(record)
         if self.gate.in_use and shown.lower() not in UNGATED:
-            pending = Pending(0, *record[:6])
-            try:
-                connection.pending = self.gate.arrive(pending)
-            except Cut:
-                raise CloseConnection from None
+            with _decisions():
+                connection.pending = self.gate.arrive(Pending(0, *record[:6]))
 
     def _run_known(
         self, name: str, known: commands.Command, request: Request, connection: Connection
@@ -364,6 +362,13 @@ class Dispatcher:
             if pending is not None and (transaction, pending) in self._waiting:
                 self._waiting.remove((transaction, pending))
                 self.gate.unblock([pending])
+        if pending is not None:
+            self.storage.lock.release()  # it may be held once more, for as long as somebody likes
+            try:
+                with _decisions():
+                    self.gate.pass_on(pending)
+            finally:
+                self.storage.lock.acquire()
 
     def _free_waiting(self, transaction: Transaction) -> None:
         if self._waiting:
@@ -433,6 +438,17 @@ def _milliseconds(value: Any) -> float:
     if not isinstance(value, int | float) or value < 0:
         raise CommandError(2, "maxTimeMS must be a number of milliseconds, from 0")
     return value / 1000
+
+
+@contextlib.contextmanager
+def _decisions() -> Iterator[None]:
+    """Turn what the gate decided against a command into what becomes of it."""
+    try:
+        yield
+    except Cut:
+        raise CloseConnection from None
+    except Refused as refusal:
+        raise CommandError(11601, str(refusal)) from None
 
 
 def engine_error(error: Exception) -> CommandError:

@@ -12,6 +12,8 @@ listener can say which of several clients, tasks or operations sent a held comma
         server.gate.wait_for(lambda state: not state.running)
         server.gate.cut(state.held[0])                # the other's connection breaks, its command never runs
 
+`refuse` answers a held command with an error instead, and leaves its connection.
+
 Knowing without time-outs that all is quiet: at every moment each command that passed a gate in use is in
 exactly one of three states. It is *held* (waits for `release` or `cut`), *blocked* (waits in the server for
 a document that a transaction has claimed) or *running* (from its release until its reply is written). When
@@ -70,6 +72,10 @@ class Cut(Exception):
     """The command must not run, and its connection must be closed."""
 
 
+class Refused(Exception):
+    """The command must not run; the message is the error that answers it."""
+
+
 class Hold:
     """A rule that holds commands; ends with `stop()` or at the end of its `with` block, which lets all of
     them go.
@@ -81,7 +87,9 @@ class Hold:
         collection: str | None,
         commands: frozenset[str] | None,
         accepts: Callable[[Pending], bool] | None,
+        after_waiting: bool,
     ) -> None:
+        self.after_waiting = after_waiting
         self._gate = gate
         self._collection = collection
         self._commands = commands
@@ -115,6 +123,7 @@ class Gate:
         self._changed = threading.Condition()
         self._holds: list[Hold] = []
         self._states: dict[int, tuple[Pending, str]] = {}
+        self._refusals: dict[int, str] = {}
         self._tickets = 0
         self._listeners: list[Callable[[GateState], None]] = []
 
@@ -126,6 +135,8 @@ class Gate:
         commands: Iterable[str] | None = None,
         request_ids: Iterable[int] | None = None,
         accepts: Callable[[Pending], bool] | None = None,
+        *,
+        after_waiting: bool = False,
     ) -> Hold:
         """Hold every command that fits all that is given, from now on.
 
@@ -135,6 +146,8 @@ class Gate:
             request_ids: wire request ids; None for all.
             accepts: a further condition; called on the server's threads, under the gate's lock: keep it
                 short.
+            after_waiting: hold a command again when the document that it was blocked on is free: then several
+                that waited for it go on in an order of one's choice, too.
 
         Returns:
             The rule, usable as a context manager.
@@ -147,7 +160,7 @@ class Gate:
         def test(pending: Pending) -> bool:
             return (wanted is None or pending.request_id in wanted) and (accepts is None or accepts(pending))
 
-        rule = Hold(self, collection, names, test)
+        rule = Hold(self, collection, names, test, after_waiting)
         with self._changed:
             self._holds.append(rule)
         return rule
@@ -173,6 +186,17 @@ class Gate:
             ValueError: it is not held (any more).
         """
         self._decide(pending, "cut")
+
+    def refuse(self, pending: Pending, message: str) -> None:
+        """Answer a held command with an error (11601, Interrupted), which no driver takes for a reason to
+        try again. It does not run.
+
+        Raises:
+            ValueError: it is not held (any more).
+        """
+        with self._changed:
+            self._decide(pending, "refused")
+            self._refusals[pending.ticket] = message
 
     def wait_for(self, condition: Callable[[GateState], bool], timeout: float | None = None) -> GateState:
         """Wait until the condition holds of the state.
@@ -226,6 +250,7 @@ class Gate:
 
         Raises:
             Cut: its connection must be closed.
+            Refused: it must be answered with this error.
         """
         with self._changed:
             self._tickets += 1
@@ -235,12 +260,22 @@ class Gate:
             )  # fmt: skip
             held = any(rule.applies(pending) for rule in self._holds)
             self._set(pending, "held" if held else "running")
+            self.pass_on(pending)
+            return pending
+
+    def pass_on(self, pending: Pending) -> None:
+        """Return at once, or when a command that is held may run.
+
+        Raises:
+            Cut, Refused: as `arrive`.
+        """
+        with self._changed:
             self._changed.wait_for(lambda: self._states[pending.ticket][1] != "held")
-            if self._states[pending.ticket][1] == "cut":
+            decision = self._states[pending.ticket][1]
+            if decision in ("cut", "refused"):
                 del self._states[pending.ticket]
                 self._announce()
-                raise Cut
-            return pending
+                raise Cut if decision == "cut" else Refused(self._refusals.pop(pending.ticket))
 
     def block(self, pending: Pending) -> None:
         """The command begins to wait for a document."""
@@ -248,10 +283,11 @@ class Gate:
             self._set(pending, "blocked")
 
     def unblock(self, pendings: Iterable[Pending]) -> None:
-        """These commands can go on."""
+        """These commands can go on; those that a rule holds `after_waiting` only when they are released."""
         with self._changed:
             for pending in pendings:
-                self._set(pending, "running")
+                held = any(rule.after_waiting and rule.applies(pending) for rule in self._holds)
+                self._set(pending, "held" if held else "running")
 
     def done(self, pending: Pending) -> None:
         """The command was answered."""

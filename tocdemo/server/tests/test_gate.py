@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from tocdemo.server import EmbeddedServer
 
@@ -191,6 +191,40 @@ def test_every_order_of_two_read_modify_writes_can_be_forced(standalone, client)
         results[order] = client.d.c.find_one({"_id": 1})["n"]
     assert results == {order: 2 if order in ((0, 0, 1, 1), (1, 1, 0, 0)) else 1 for order in results}
     assert len(results) == 6
+
+
+def test_a_refused_command_never_runs_and_is_answered_with_an_error(standalone, client, pool):
+    with standalone.gate.hold(collection="books", commands=["insert"]):
+        future = pool.submit(client.d.books.insert_one, {"_id": 1})
+        (held,) = standalone.gate.wait_for(lambda state: len(state.held) == 1, SAFETY).held
+        standalone.gate.refuse(held, "enough")
+        with pytest.raises(OperationFailure, match="enough"):
+            future.result(SAFETY)
+        with pytest.raises(ValueError, match="does not hold"):
+            standalone.gate.refuse(held, "again")
+    assert client.d.books.count_documents({}) == 0  # the connection lives
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_writes_that_waited_for_a_document_go_on_in_a_chosen_order(replica_set, replica_client, pool, order):
+    books, gate = replica_client.d.books, replica_set.gate
+    books.insert_one({"_id": 1, "seen": []})
+    with replica_client.start_session() as session:
+        session.start_transaction()
+        books.update_one({"_id": 1}, {"$push": {"seen": "first"}}, session=session)
+        with gate.hold("books", ["update"], after_waiting=True):
+            for number in range(2):
+                pool.submit(books.update_one, {"_id": 1}, {"$push": {"seen": number}})
+                (held,) = gate.wait_for(lambda state: len(state.held) == 1, SAFETY).held
+                gate.release(held)
+                gate.wait_for(lambda state, n=number: len(state.blocked) == n + 1, SAFETY)
+            session.commit_transaction()
+            held = gate.wait_for(lambda state: len(state.held) == 2, SAFETY).held
+            assert books.find_one()["seen"] == ["first"]
+            for number in order:
+                gate.release(held[number])
+                gate.wait_for(lambda state: not state.running, SAFETY)
+    assert books.find_one()["seen"] == ["first", *order]
 
 
 def test_stop_cuts_what_is_held():
