@@ -15,6 +15,7 @@ __all__ = [
     "guess",
     "matrix",
     "mend",
+    "neighbours",
     "panel",
     "recorded_versions",
     "run",

@@ -23,6 +23,7 @@ from . import (
     faults,
     grid,
     inline,
+    neighbourhood,
     processes,
     runs,
     sources,
@@ -39,16 +40,20 @@ class NothingRaised(AssertionError):
 
 
 def workspace(
-    state: str = "incident", *, without: Sequence[str] = (), faults: Sequence[str] | None = None
+    state: str = "incident",
+    *,
+    without: Sequence[str] = (),
+    faults: Sequence[str] | None = None,
+    neighbours: bool = False,
 ) -> workspaces.Report:
     """Put the workspace into a state, and show which faults it has then.
 
     `state` is "incident", "mended" or "as-fixed"; `without` names faults to leave out of it; `faults` names
-    them exactly, instead. A file that you edited is kept in a backup first. Raises ValueError for a name that
-    does not exist.
+    them exactly, instead. With `neighbours` the 26 tests of the questions and the users are there, too. A
+    file that you edited is kept in a backup first. Raises ValueError for a name that does not exist.
     """
     if faults is not None:
-        return workspaces.put(faults)
+        return workspaces.put(faults, neighbours=neighbours)
     names = _faults.state(state)
     for name in without:
         if _faults.get(name).name not in names:
@@ -56,7 +61,8 @@ def workspace(
                 f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
             )
     title = f"{state} without {', '.join(without)}" if without else state
-    return workspaces.put([name for name in names if name not in without], title)
+    kept = [name for name in names if name not in without]
+    return workspaces.put(kept, title, neighbours=neighbours)
 
 
 _faults = faults  # in `workspace`, `faults` is an argument
@@ -78,6 +84,7 @@ def diff(fault: str) -> workspaces.Report:
 def run(
     target: str | Path | None = None,
     *,
+    which: str = "toc",
     each: bool = False,
     only: str | None = None,
     without: str | None = None,
@@ -89,17 +96,18 @@ def run(
 ) -> runs.Run:
     """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
 
-    `each` runs every test alone; `only` runs the tests of one name, `without` all but those; `new_process`
-    runs them in a fresh Python process. `fixtures` are fixtures that a cell defined, used in place of the
-    suite's own. `backend` is "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped
-    after `timeout` seconds.
+    `which` is "toc" (the 28), "neighbours" (the 26, when they are in the workspace) or "all" (the 54). `each`
+    runs every test alone; `only` runs the tests of one name, `without` all but those; `new_process` runs them
+    in a fresh Python process. `fixtures` are fixtures that a cell defined, used in place of the suite's own.
+    `backend` is "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped after
+    `timeout` seconds.
     `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
     Raises CannotRun, with a sentence that says why, when there is nothing to run.
     """
     if target is None and not workspaces.folder().exists():
         raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
     folder = Path(target) if target is not None else workspaces.folder()
-    arguments = [str(folder.resolve())] if target is not None else suite.arguments_for(folder)
+    arguments = [str(folder.resolve())] if target is not None else neighbourhood.arguments_for(folder, which)
     options = {"fixtures": fixtures, "backend": backend, "timeout": timeout}
     if each:
         with _progress_bar() as bar:
@@ -149,6 +157,12 @@ def panel() -> Any:
     from .switchboard import Panel
 
     return Panel()
+
+
+def neighbours(backend: str | None = None) -> neighbourhood.Effects:
+    """Run the 54 in throw-away copies with each fault, and show what it does to the 28 and to the 26."""
+    with _progress_bar() as bar:
+        return neighbourhood.measure(backend, on_progress=bar)
 
 
 def recorded_versions() -> versions.Versions:

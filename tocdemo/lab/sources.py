@@ -4,7 +4,9 @@
 backend, and nothing about what is wrong with it.
 """
 
-from collections.abc import Mapping
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,10 @@ APP = "app/db/toc_transactions.py"
 CONFTEST = "tests/conftest.py"
 SUITE = "tests/test_db/test_toc_transactions.py"
 
+# The suites that share the fixture with the 28: the other 26 tests of the 54.
+NEIGHBOURS = ("tests/test_db/test_questions.py", "tests/test_api/test_routes/test_users.py")
+_PACKAGES = ("tests/test_api/__init__.py", "tests/test_api/test_routes/__init__.py")
+
 # Besides the app: what a learner gets. The package's further tests are not part of the 28.
 _TEST_FILES = ("pytest.ini", "tests/__init__.py", CONFTEST, "tests/test_db/__init__.py", SUITE)
 
@@ -22,7 +28,26 @@ _TEST_FILES = ("pytest.ini", "tests/__init__.py", CONFTEST, "tests/test_db/__ini
 def mended() -> Mapping[str, str]:
     """Return the mended backend: a text for each path (with `/`, relative to the backend's folder)."""
     app = (path.relative_to(BACKEND).as_posix() for path in BACKEND.glob("app/**/*.py"))
-    return {path: (BACKEND / path).read_text(encoding="utf-8") for path in sorted([*app, *_TEST_FILES])}
+    return _texts([*app, *_TEST_FILES])
+
+
+@cache
+def neighbours() -> Mapping[str, str]:
+    """Return the neighbours' tests, as `mended` does. No fault changes them."""
+    return _texts([*NEIGHBOURS, *_PACKAGES])
+
+
+def _texts(paths: list[str]) -> Mapping[str, str]:
+    return {path: (BACKEND / path).read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+@contextlib.contextmanager
+def copied(files: Mapping[str, str]) -> Iterator[Path]:
+    """Give a folder that holds these files, and throw it away in the end."""
+    with tempfile.TemporaryDirectory(prefix="tocdemo-copy-") as folder:
+        copy = Path(folder).resolve()
+        write(files, copy)
+        yield copy
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:

@@ -60,22 +60,29 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def put(names: Iterable[str], title: str = "") -> Report:
+def put(names: Iterable[str], title: str = "", *, neighbours: bool = False) -> Report:
     """Put the workspace into the state with exactly the named faults, and say what that changed.
 
-    Files that are so already are not touched. Raises ValueError for the name of no fault.
+    The neighbours' tests are there afterwards, or not, as `neighbours` says. Files that are so already are
+    not touched. Raises ValueError for the name of no fault.
     """
     names = list(dict.fromkeys(names))
-    wanted = faults.with_faults(names)
+    wanted = dict(faults.with_faults(names)) | (sources.neighbours() if neighbours else {})
     changed = {path: text for path, text in wanted.items() if _read(path) != text}
-    backup = _back_up(path for path in changed if _is_own(path))
+    gone = [path for path in sources.neighbours() if path not in wanted and _read(path) is not None]
+    backup = _back_up(path for path in (*changed, *gone) if _is_own(path))
     fresh = not folder().exists()
     sources.write(changed, folder())
+    for path in gone:
+        (folder() / path).unlink()
     what = f"the state {title!r}" if title else "this state"
     if fresh:
         headline = f"Made {_relative(folder())}/ in {what}."
-    elif changed:
-        headline = f"Put {_relative(folder())}/ into {what}: {', '.join(changed)} changed."
+    elif changed or gone:
+        did = [
+            f"{', '.join(paths)} {verb}" for paths, verb in ((changed, "changed"), (gone, "removed")) if paths
+        ]
+        headline = f"Put {_relative(folder())}/ into {what}: {'; '.join(did)}."
     else:
         headline = f"{_relative(folder())}/ is in {what} already: nothing changed."
     details = [f"{name}: {faults.get(name).sentence}" for name in names] or ["no faults"]
@@ -174,8 +181,9 @@ def _is_own(path: str) -> bool:
     text = _read(path)
     if text is None:
         return False
-    known = path in sources.mended() and faults.faults_in(path, text) is not None
-    return not known
+    if path in sources.neighbours():
+        return text != sources.neighbours()[path]
+    return path not in sources.mended() or faults.faults_in(path, text) is None
 
 
 def _back_up(paths: Iterable[str]) -> Path | None:

@@ -1,0 +1,149 @@
+"""The 26 tests that share the fixture: green when mended, and what each fault does to them, measured."""
+
+import ast
+
+import pytest
+
+from tocdemo import lab
+from tocdemo.lab import faults, inline, neighbourhood, runs, sources, workspaces
+
+RUNNING = "RuntimeError: no running event loop"
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return neighbourhood.measure("embedded")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(folder))
+    monkeypatch.delenv("TOCDEMO_BACKEND", raising=False)
+    return folder
+
+
+# --- Measured
+
+
+@pytest.mark.parametrize("backend", ["embedded", "replica-set", "pymongo", "mock"])
+def test_the_54_are_green_together_when_mended(backend):
+    run = neighbourhood.all_together((), backend)
+
+    assert (run.passed, run.total) == (54, 54), run
+    assert [neighbourhood.part(run, which).total for which in ("toc", "neighbours", "all")] == [28, 26, 54]
+
+
+def test_a_sync_fixture_that_asks_for_the_running_loop_is_the_one_fault_that_breaks_them(measured):
+    broken = {row.title for row in measured.rows if not neighbourhood.part(row.run, "neighbours").green}
+
+    assert broken == {"sync-fixture"}
+    run = measured.run("sync-fixture")
+    assert (run.passed, run.failed, run.errors) == (4, 0, 22)
+    assert run.error_lines == {RUNNING: 22}
+    # What refuses its arguments before it asks the database needs no fixture.
+    refusing = ("test_create_refuses_an_invalid_question", "test_pages_are_counted", "test_rating_out_of")
+    assert all(name.startswith(refusing) for name in run.passed_tests)
+
+
+def test_the_rows_are_no_fault_each_fault_and_the_incident(measured):
+    assert [row.title for row in measured.rows] == ["no fault", *faults.FAULTS, "the whole incident"]
+    incident = neighbourhood.part(measured.rows[-1].run, "toc")
+    assert (incident.passed, incident.failed) == (2, 26)
+    assert measured.run(*faults.state("incident")).passed == 26
+    with pytest.raises(KeyError, match="No row has exactly"):
+        measured.run("sync-fixture", "unbound-client")
+
+
+def test_the_table_says_the_same_as_text_and_as_html(measured):
+    text, html = str(measured), measured._repr_html_()
+
+    assert any(line.split() == ["unbound-client", "28", "P", "26", "P"] for line in text.splitlines())
+    for shown in (text, html):
+        assert all(name in shown for name in faults.FAULTS)
+        assert f"22 × {RUNNING}" in shown
+    assert "✓ 26 P" in html
+    assert "E 4 P, 22 E" in html
+
+
+def test_an_interrupt_keeps_the_rows_that_were_measured(monkeypatch):
+    results = tuple(runs.TestResult(f"{path}::test", "passed") for path in neighbourhood.SUITES["all"])
+    done = []
+
+    def stop_at_the_third(names, backend):
+        done.append(names)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return runs.Run(results, seconds=0.1)
+
+    monkeypatch.setattr(neighbourhood, "all_together", stop_at_the_third)
+    kept = neighbourhood.measure("embedded")
+
+    assert len(kept.rows) == 2
+    assert "Stopped after 2 of" in str(kept)
+    assert "Stopped after 2 of" in kept._repr_html_()
+
+
+# --- In the workspace
+
+
+def test_lab_run_runs_the_28_whether_the_neighbours_are_there_or_not(place):
+    lab.workspace("mended", neighbours=True)
+
+    assert lab.run().total == 28
+    assert lab.run(which="neighbours").total == 26
+
+
+def test_the_neighbours_come_when_asked_for_and_go_otherwise(place):
+    lab.workspace("incident")
+    assert not set(sources.neighbours()) & {path.relative_to(place).as_posix() for path in place.rglob("*")}
+    with pytest.raises(
+        inline.CannotRun, match=r"There is no tests/test_db/test_questions.py .*neighbours=True"
+    ):
+        lab.run(which="all")
+
+    assert "test_users.py" in lab.workspace("incident", neighbours=True).headline
+    assert "nothing changed" in lab.workspace("incident", neighbours=True).headline
+    report = lab.workspace("incident")
+    assert "removed" in report.headline
+    assert report.backup is None
+    assert not any((place / path).exists() for path in sources.neighbours())
+
+
+def test_an_edited_neighbour_is_kept_in_a_backup(place):
+    workspaces.put([], neighbours=True)
+    mine = place / sources.NEIGHBOURS[0]
+    mine.write_text("# mine\n")
+
+    report = workspaces.put([])
+
+    assert (report.backup / sources.NEIGHBOURS[0]).read_text() == "# mine\n"
+    assert not mine.exists()
+
+
+def test_there_are_three_suites_to_choose_from(place):
+    lab.workspace("mended")
+    with pytest.raises(ValueError, match="no tests 'questions'; expected one of toc, neighbours, all"):
+        lab.run(which="questions")
+
+
+# --- The app
+
+
+def test_fastapi_is_imported_by_the_api_alone():
+    importers = {path for path, text in sources.mended().items() if path.endswith(".py") and web_in(text)}
+
+    assert importers
+    assert all(path.startswith("app/api/") for path in importers), importers
+
+
+def web_in(text):
+    """The web packages that a module imports."""
+    tree = ast.walk(ast.parse(text))
+    names = {
+        alias.name if isinstance(node, ast.Import) else node.module or ""
+        for node in tree
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return {name.partition(".")[0] for name in names} & {"fastapi", "starlette", "pydantic", "httpx"}
