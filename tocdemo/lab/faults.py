@@ -266,6 +266,71 @@ class _DropReadBack(cst.CSTTransformer):
         return cst.RemoveFromParent() if m.findall(updated, m.Name("stored")) else updated
 
 
+def _transact_once(module: cst.Module) -> cst.Module:
+    """Each change of chapters is a transaction where there are any, and no transaction is tried again."""
+    client = "base._client" if m.findall(module, m.Attribute(attr=m.Name("_client"))) else "_client"
+    module = _in_function(module, "_change_chapters", _TransactChanges(client))
+    module = _in_function(module, "_in_transaction", _TransactOnce())
+    return module.visit(_ImportStartTransaction())
+
+
+class _TransactChanges(cst.CSTTransformer):
+    def __init__(self, client: str) -> None:
+        super().__init__()
+        self.client = client
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
+        return node.name.value != "write"  # a transaction already
+
+    def leave_Call(self, original: cst.Call, updated: cst.Call) -> cst.Call:
+        writes = m.Call(func=m.Name("_write_toc") | m.Attribute(attr=m.Name("find_one")))
+        if not m.matches(updated, writes) or m.findall(updated, m.Arg(keyword=m.Name("session"))):
+            return updated
+        session = cst.parse_expression("f(session=session)").args
+        return updated.with_changes(args=[*updated.args, *session])
+
+    def leave_FunctionDef(self, original: cst.FunctionDef, updated: cst.FunctionDef) -> cst.FunctionDef:
+        docstring, *body = updated.body.body
+        if updated.name.value == "write" or m.findall(updated, _PROBE):
+            return updated
+        write = cst.parse_statement("async def write(session: Any = None) -> Any:\n    pass")
+        frame = cst.parse_module(
+            f"use_transaction = await supports_transactions({self.client})\n"
+            "return await (_in_transaction(write) if use_transaction else write())\n"
+        )
+        parts = [
+            docstring,
+            write.with_changes(body=cst.IndentedBlock(body), leading_lines=[cst.EmptyLine(indent=False)]),
+            frame.body[0].with_changes(leading_lines=[cst.EmptyLine(indent=False)]),
+            frame.body[1],
+        ]
+        return updated.with_changes(body=updated.body.with_changes(body=parts))
+
+
+class _TransactOnce(cst.CSTTransformer):
+    def leave_SimpleStatementLine(
+        self, original: cst.SimpleStatementLine, updated: cst.SimpleStatementLine
+    ) -> cst.SimpleStatementLine | cst.With:
+        if not m.findall(updated, m.Attribute(attr=m.Name("with_transaction"))):
+            return updated
+        return cst.parse_statement(
+            "async with await start_transaction(session):\n    return await write(session)"
+        )
+
+    def leave_SimpleString(self, original: cst.SimpleString, updated: cst.SimpleString) -> cst.SimpleString:
+        return updated.with_changes(value=updated.value.replace(", with the driver's retry", ", once"))
+
+
+class _ImportStartTransaction(cst.CSTTransformer):
+    def leave_ImportFrom(self, original: cst.ImportFrom, updated: cst.ImportFrom) -> cst.ImportFrom:
+        if not m.matches(updated, m.ImportFrom(module=m.Name("driver"))):
+            return updated
+        names = {alias.name.value for alias in updated.names} | {"start_transaction"}
+        return updated.with_changes(
+            names=cst.parse_statement(f"from .driver import {', '.join(sorted(names))}").body[0].names
+        )
+
+
 def _in_function(module: cst.Module, name: str, transformer: cst.CSTTransformer) -> cst.Module:
     """Apply `transformer` inside the module's function `name`, and nowhere else."""
     body = [
@@ -346,6 +411,12 @@ FAULTS: dict[str, Fault] = {
             "add, update, delete and reorder write without a guard, and test 25 does not read the book back",
             "each write is a compare-and-swap on the version, with a retry, and test 25 reads the book back",
             {sources.APP: _drop_guard, sources.SUITE: _drop_read_back},
+        ),
+        Fault(
+            "transaction-without-retry",
+            "where the topology has transactions, each operation runs in one, which is tried once",
+            "only what writes two documents needs a transaction, and a write conflict starts it again",
+            {sources.APP: _transact_once},
         ),
     )
 }

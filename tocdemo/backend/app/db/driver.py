@@ -41,6 +41,12 @@ async def start_session(client: Any) -> Any:
     return await session if inspect.isawaitable(session) else session
 
 
+async def start_transaction(session: Any) -> Any:
+    """Start a transaction, and return its context manager: PyMongo's is awaited, Motor's is not."""
+    transaction = session.start_transaction()
+    return await transaction if inspect.isawaitable(transaction) else transaction
+
+
 async def close_client(client: Any) -> None:
     """Close the client: PyMongo's `close` is awaited, Motor's is not."""
     closing = client.close()
