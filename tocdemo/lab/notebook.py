@@ -19,6 +19,7 @@ from IPython.display import HTML, display
 
 from . import (
     combinations,
+    covered,
     databases,
     faults,
     grid,
@@ -163,6 +164,30 @@ def neighbours(backend: str | None = None) -> neighbourhood.Effects:
     """Run the 54 in throw-away copies with each fault, and show what it does to the 28 and to the 26."""
     with _progress_bar() as bar:
         return neighbourhood.measure(backend, on_progress=bar)
+
+
+def coverage(
+    module: str = sources.APP,
+    *,
+    which: str = "toc",
+    also: Sequence[str] = (),
+    backend: str | None = None,
+    timeout: float = 30.0,
+) -> covered.Coverage:
+    """Run the workspace's tests, and show which lines of one of its modules they reach.
+
+    `module` is a path in the workspace; `which`, `backend` and `timeout` are those of `lab.run`. `also` names
+    further test files of the workspace. Raises ValueError for a module or a test file that is not there, and
+    CannotRun when the tests cannot run to their end.
+    """
+    folder = workspaces.folder()
+    if not folder.exists():
+        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
+    for path in also:
+        if not (folder / path).is_file():
+            raise ValueError(f"There is no test file {path!r} in {folder}")
+    arguments = [*neighbourhood.arguments_for(folder, which), *(str(folder / path) for path in also)]
+    return covered.measure(folder, module, arguments, backend=backend, timeout=timeout)
 
 
 def recorded_versions() -> versions.Versions:

@@ -1,0 +1,189 @@
+"""Coverage inline: which lines of one module of the backend a run of the tests reaches.
+
+`lab.coverage()` calls it. coverage.py measures in the thread of the run alone, from before the suite's first
+import. How it looks is decided here as well; what runs, and in which state, is for the caller to say.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import coverage
+import pytest
+
+from . import inline, runs, suite
+
+MODULE_LEVEL = "outside of any function"
+# What stands in the margin, and its colour. The mark says what the colour says.
+_REACHED, _MISSED = "+", "!"
+_EDGES = {
+    _REACHED: ("var(--jp-success-color1, #1a7f37)", "rgba(46, 160, 67, 0.12)"),
+    _MISSED: ("var(--jp-error-color1, #b3261e)", "rgba(248, 81, 73, 0.22)"),
+    " ": ("transparent", "transparent"),
+}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The lines of a module that a run reached. In a notebook it shows itself as the module, line by line.
+
+    `lines` is the module's source, `statements` the numbers (from 1) of the lines on which a statement
+    begins, `missed` those of them that the run did not reach.
+    """
+
+    path: str
+    lines: tuple[str, ...]
+    statements: tuple[int, ...]
+    missed: tuple[int, ...]
+    run: runs.Run = field(repr=False)
+
+    @property
+    def percent(self) -> float:
+        """How many of 100 statements were reached; 100 for a module without statements."""
+        total = len(self.statements)
+        return 100 * (total - len(self.missed)) / total if total else 100.0
+
+    @property
+    def left_out(self) -> dict[str, tuple[int, ...]]:
+        """The numbers of the missed lines, for each function that has some, by its name, in their order."""
+        found: dict[str, list[int]] = {}
+        for number in self.missed:
+            found.setdefault(self._function(number), []).append(number)
+        return {name: tuple(numbers) for name, numbers in found.items()}
+
+    def summary(self) -> str:
+        """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
+        reached = len(self.statements) - len(self.missed)
+        counts = self.run.summary().rpartition(" in ")[0]
+        return (
+            f"{self.path}: {int(self.percent)} %, {reached} of {len(self.statements)} statements reached "
+            f"({counts})"
+        )
+
+    def _function(self, number: int) -> str:
+        around = [name for name, first, last in _functions("\n".join(self.lines)) if first <= number <= last]
+        return around[-1] if around else MODULE_LEVEL
+
+    def _marks(self) -> list[str]:
+        """Return a mark for each line: a statement's further lines have the mark of its first."""
+        marks = [" "] * len(self.lines)
+        for first, last in _extents("\n".join(self.lines), self.statements):
+            mark = _MISSED if first in self.missed else _REACHED
+            marks[first - 1 : last] = [mark] * (last - first + 1)
+        return marks
+
+    def _words(self) -> list[str]:
+        if not self.missed:
+            return ["Every statement was reached."]
+        return [f"{name}: {_ranges(numbers)}" for name, numbers in self.left_out.items()]
+
+    def __str__(self) -> str:
+        head = [self.summary(), *(["Lines left out:"] if self.missed else [])]
+        return "\n".join([*head, *(f"  {words}" for words in self._words())])
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{escape(words)}</li>" for words in self._words())
+        title = "Lines left out, by function" if self.missed else "Nothing is left out"
+        rows = zip(self._marks(), self.lines, strict=True)
+        listing = "".join(_html_line(number, mark, line) for number, (mark, line) in enumerate(rows, 1))
+        return (
+            f"<p style='margin:4px 0'><b>{escape(self.summary())}</b></p>"
+            f"<p style='margin:4px 0'>{title}:</p><ul style='margin:4px 0'>{items}</ul>"
+            f"<p style='margin:4px 0'><code>{_REACHED}</code> reached, <code>{_MISSED}</code> not reached, "
+            f"no mark: not a statement</p>"
+            f"<div tabindex='0' role='region' aria-label='{escape(self.path, quote=True)}, line by line' "
+            f"style='max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
+            f"font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
+            f"border:1px solid var(--jp-border-color2, #bbb)'>{listing}</div>"
+        )
+
+
+def measure(
+    folder: Path, module: str, arguments: Sequence[str], *, backend: str | None = None, timeout: float = 30.0
+) -> Coverage:
+    """Run the tests that pytest's `arguments` name, and return what they reach of `module`.
+
+    `module` is a path relative to `folder`, which holds the backend. Raises ValueError when there is no such
+    module, and CannotRun when the tests cannot run, or were stopped before their end.
+    """
+    file = (folder / module).resolve()
+    if file.suffix != ".py" or not file.is_file() or not file.is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"There is no module {module!r} in {folder}; expected a path such as app/db/toc_transactions.py"
+        )
+    tracer = _Tracer(file)
+    run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
+    if run.note or tracer.found is None:
+        raise inline.CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
+    statements, missed, text = tracer.found
+    return Coverage(module, tuple(text.splitlines()), statements, missed, run)
+
+
+class _Tracer:
+    """A pytest plugin that measures one file from before the first conftest until the run's end.
+
+    coverage.py (7.17) that writes no file keeps what it found for each thread, so it is asked in the run's.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.found: tuple[tuple[int, ...], tuple[int, ...], str] | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
+        self._coverage = coverage.Coverage(data_file=None, config_file=False, include=[str(self.file)])
+        # A module that no test imports is a result, and no reason to warn.
+        self._coverage.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured"])
+        self._text = self.file.read_text(encoding="utf-8")
+        early_config.add_cleanup(self._coverage.stop)
+        self._coverage.start()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        self._coverage.stop()
+        _, statements, _, missed, _ = self._coverage.analysis2(str(self.file))
+        self.found = tuple(statements), tuple(missed), self._text
+
+
+def _functions(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the name, the first and the last line of each function, an inner one after the one around it."""
+
+    def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, int, int]]:
+        for child in ast.iter_child_nodes(node):
+            name = prefix
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                name = f"{prefix}.{child.name}" if prefix else child.name
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield name, child.lineno, child.end_lineno
+            yield from walk(child, name)
+
+    yield from walk(ast.parse(text), "")
+
+
+def _extents(text: str, statements: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Return the first and the last line of each statement; of one with a body, its head alone."""
+    last = {number: number for number in statements}  # coverage.py counts an `except`, too; the tree does not
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt):
+            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+            body = getattr(node, "body", None)
+            if first in last:
+                last[first] = max(first, body[0].lineno - 1) if body else node.end_lineno
+    return last.items()
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return "line 3" or "lines 3, 7": every one by itself, as between two there may be no statement."""
+    word = "line" if len(numbers) == 1 else "lines"
+    return f"{word} {', '.join(map(str, numbers))}"
+
+
+def _html_line(number: int, mark: str, line: str) -> str:
+    edge, background = _EDGES[mark]
+    words = {_REACHED: "reached", _MISSED: "not reached"}.get(mark, "")
+    return (
+        f"<div style='white-space:pre;border-left:4px solid {edge};background:{background};padding-left:6px' "
+        f"title='{words}'>{mark} {number:>4}  {escape(line)}</div>"
+    )
