@@ -120,10 +120,13 @@ class Gate:
     """See the module's docstring. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._holds: list[Hold] = []
         self._states: dict[int, tuple[Pending, str]] = {}
         self._refusals: dict[int, str] = {}
+        # A condition for each held command, so that a change does not wake all of them.
+        self._decided: dict[int, threading.Condition] = {}
         self._tickets = 0
         self._listeners: list[Callable[[GateState], None]] = []
 
@@ -161,14 +164,14 @@ class Gate:
             return (wanted is None or pending.request_id in wanted) and (accepts is None or accepts(pending))
 
         rule = Hold(self, collection, names, test, after_waiting)
-        with self._changed:
+        with self._lock:
             self._holds.append(rule)
         return rule
 
     @property
     def state(self) -> GateState:
         """What is held, blocked and running at this moment."""
-        with self._changed:
+        with self._lock:
             return self._snapshot()
 
     def release(self, pending: Pending) -> None:
@@ -194,9 +197,9 @@ class Gate:
         Raises:
             ValueError: it is not held (any more).
         """
-        with self._changed:
+        with self._lock:
             self._decide(pending, "refused")
-            self._refusals[pending.ticket] = message
+            self._refusals[pending.ticket] = message  # nobody reads it before the lock is free
 
     def wait_for(self, condition: Callable[[GateState], bool], timeout: float | None = None) -> GateState:
         """Wait until the condition holds of the state.
@@ -218,7 +221,7 @@ class Gate:
 
     def notify(self) -> None:
         """Make every `wait_for` look at its condition again: something outside the server changed."""
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
 
     def on_change(self, listener: Callable[[GateState], None]) -> Callable[[], None]:
@@ -231,7 +234,7 @@ class Gate:
         Returns:
             A function that ends it.
         """
-        with self._changed:
+        with self._lock:
             self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -252,7 +255,7 @@ class Gate:
             Cut: its connection must be closed.
             Refused: it must be answered with this error.
         """
-        with self._changed:
+        with self._lock:
             self._tickets += 1
             pending = Pending(
                 self._tickets, pending.command, pending.database, pending.collection,
@@ -269,8 +272,11 @@ class Gate:
         Raises:
             Cut, Refused: as `arrive`.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._states[pending.ticket][1] != "held")
+        with self._lock:
+            if self._states[pending.ticket][1] == "held":
+                self._decided[pending.ticket] = threading.Condition(self._lock)
+                self._decided[pending.ticket].wait_for(lambda: self._states[pending.ticket][1] != "held")
+                del self._decided[pending.ticket]
             decision = self._states[pending.ticket][1]
             if decision in ("cut", "refused"):
                 del self._states[pending.ticket]
@@ -279,19 +285,19 @@ class Gate:
 
     def block(self, pending: Pending) -> None:
         """The command begins to wait for a document."""
-        with self._changed:
+        with self._lock:
             self._set(pending, "blocked")
 
     def unblock(self, pendings: Iterable[Pending]) -> None:
         """These commands can go on; those that a rule holds `after_waiting` only when they are released."""
-        with self._changed:
+        with self._lock:
             for pending in pendings:
                 held = any(rule.after_waiting and rule.applies(pending) for rule in self._holds)
                 self._set(pending, "held" if held else "running")
 
     def done(self, pending: Pending) -> None:
         """The command was answered."""
-        with self._changed:
+        with self._lock:
             self._states.pop(pending.ticket, None)
             self._announce()
 
@@ -299,19 +305,19 @@ class Gate:
         """Whether a command of this session is held: its transaction is not idle."""
         if not self._states:
             return False
-        with self._changed:
+        with self._lock:
             return any(p.session_id == session_id and state == "held" for p, state in self._states.values())
 
     def close(self) -> None:
         """Cut everything that is held; the server stops."""
-        with self._changed:
+        with self._lock:
             self._holds.clear()
             for pending, state in list(self._states.values()):
                 if state == "held":
                     self._set(pending, "cut")
 
     def _remove(self, rule: Hold) -> None:
-        with self._changed:
+        with self._lock:
             if rule in self._holds:
                 self._holds.remove(rule)
             for pending, state in list(self._states.values()):
@@ -319,13 +325,15 @@ class Gate:
                     self._set(pending, "running")
 
     def _decide(self, pending: Pending, state: str) -> None:
-        with self._changed:
+        with self._lock:
             if self._states.get(pending.ticket, (None, ""))[1] != "held":
                 raise ValueError(f"the gate does not hold {pending}")
             self._set(pending, state)
 
     def _set(self, pending: Pending, state: str) -> None:
         self._states[pending.ticket] = (pending, state)
+        if pending.ticket in self._decided:
+            self._decided[pending.ticket].notify()
         self._announce()
 
     def _announce(self) -> None:
@@ -336,8 +344,8 @@ class Gate:
                 listener(state)
 
     def _snapshot(self) -> GateState:
-        by_state: dict[str, list[Pending]] = {"held": [], "blocked": [], "running": [], "cut": []}
+        by_state: dict[str, list[Pending]] = {"held": [], "blocked": []}
+        running: list[Pending] = []  # and what is cut or refused, until it is gone
         for pending, state in self._states.values():
-            by_state[state].append(pending)
-        running = by_state["running"] + by_state["cut"]
+            by_state.get(state, running).append(pending)
         return GateState(tuple(by_state["held"]), tuple(by_state["blocked"]), tuple(running))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tocdemo.lab import faults, sources
-from tocdemo.lab.interleavings import CannotExplore, add, explore, rename, replay
+from tocdemo.lab.explorer import CannotExplore, add, explore, rename, replay
 
 TWO = [add("One"), add("Two")]
 THREE = [*TWO, add("Three")]
@@ -60,7 +60,8 @@ def test_two_updates_of_different_chapters(unguarded, mended, losing):
 
 def test_a_schedule_gives_the_same_five_times(unguarded):
     assert len({replay(unguarded, TWO, "ABBA") for _ in range(5)}) == 1
-    assert replay(unguarded, TWO, "ABBA").titles == ("Chapter 1", "Chapter 2", "One")
+    (order,) = replay(unguarded, TWO, "ABBA").orders
+    assert order.titles == ("Chapter 1", "Chapter 2", "One")
 
 
 @pytest.mark.parametrize(
