@@ -459,7 +459,8 @@ def _told(given: Any) -> str:
         return "done"
     if isinstance(given, OperationFailure) and (given.details or {}).get("errmsg", "").startswith(USED_UP):
         return given.details["errmsg"]
-    return f"{type(given).__name__}: {given}"
+    # PyMongo adds the whole reply, with the time of the cluster: no two of them are equal.
+    return f"{type(given).__name__}: {str(given).partition(', full error: ')[0]}"
 
 
 def _waits_for_lock(task: asyncio.Task) -> bool:
