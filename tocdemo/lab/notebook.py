@@ -21,15 +21,18 @@ from . import (
     combinations,
     covered,
     databases,
+    explorer,
     faults,
     grid,
     inline,
+    kills,
     neighbourhood,
     processes,
     runs,
     sources,
     suite,
     versions,
+    ways,
     workspaces,
 )
 
@@ -150,6 +153,30 @@ def combination(*names: str, backend: str | None = None) -> runs.Run:
     return combinations.combination([*combinations.HELD, *names], backend)
 
 
+def interleavings(
+    *operations: explorer.Operation,
+    driver: str = "motor",
+    replica_set: bool = False,
+    attempts: int | None = None,
+    schedule: str | None = None,
+    folder: str | Path | None = None,
+) -> explorer.Orders:
+    """Run two to four operations of the workspace's backend under every order of their database commands.
+
+    `tocdemo.lab.explorer` makes operations (`add`, `rename`, `replace_toc`); any function of the module
+    `toc_transactions` and a book's id will do that gives something to await. `driver`, `replica_set` and
+    `attempts` are those of `explorer.explore`. With `schedule`, such as "ABAB", that one order is run again.
+    `folder` names another copy of the backend. Raises explorer.CannotExplore, with a sentence that says why.
+    """
+    if folder is None and not workspaces.folder().exists():
+        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
+    where = Path(folder) if folder is not None else workspaces.folder()
+    options = {"driver": driver, "replica_set": replica_set, "attempts": attempts}
+    if schedule is not None:
+        return explorer.replay(where, operations, schedule, **options)
+    return explorer.explore(where, operations, **options)
+
+
 def panel() -> Any:
     """Show a switch for each of the report's changes, and the grid of 28 that follows at once.
 
@@ -188,6 +215,21 @@ def coverage(
             raise ValueError(f"There is no test file {path!r} in {folder}")
     arguments = [*neighbourhood.arguments_for(folder, which), *(str(folder / path) for path in also)]
     return covered.measure(folder, module, arguments, backend=backend, timeout=timeout)
+
+
+def five_ways() -> ways.Ways:
+    """Measure five ways to change a book while others do, on a standalone and on a replica set."""
+    return ways.measure()
+
+
+def kill_between_writes(backend: str) -> kills.Aftermath:
+    """Kill a process that runs the workspace's backend between two writes, and say what it left.
+
+    `backend` is what `lab.run` takes.
+    """
+    if not workspaces.folder().exists():
+        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
+    return kills.kill_between_writes(workspaces.folder(), backend)
 
 
 def recorded_versions() -> versions.Versions:
