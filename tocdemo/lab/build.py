@@ -32,7 +32,7 @@ _KERNEL = {
 }
 _NAMES = ("run", "expected", "id")
 _CELL_METADATA = ("tags", "jupyter")  # what of a cell's metadata is the lesson's; the rest is Jupyter's own
-_LESSON_LINK = re.compile(r"(\]\(|href=\")(\d\d_\w+)\.md\b")
+_LESSON_LINK = re.compile(r"(\]\(|href=\")(\w+)\.md\b")
 _IMAGE = re.compile(r"(\]\(|src=\")(images/[^)\"\s]+)")
 
 
@@ -106,7 +106,8 @@ def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> st
             f"{source}: expected the first line `# {lesson.title}`, as in {MANIFEST}; found `{title}`"
         )
     _require_links(text, source, {other.slug for other in lessons})
-    head = f"{title}\n\n*Lesson {lesson.slug[:2]}, about {lesson.minutes} minutes*\n"
+    place = "Optional" if lesson.optional else f"Lesson {lesson.slug[:2]}"
+    head = f"{title}\n\n*{place}, about {lesson.minutes} minutes*\n"
     cells = jupytext.reads(head + body, fmt="md").cells
     cells.append(nbformat.v4.new_markdown_cell(_onward(lesson, lessons)))
     notebook = nbformat.v4.new_notebook(cells=_finished(cells, lesson, source), metadata=dict(_KERNEL))
@@ -125,7 +126,10 @@ def _require_links(text: str, source: Path, slugs: set[str]) -> None:
 
 
 def _onward(lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
-    place = [other.slug for other in lessons].index(lesson.slug)
+    if lesson.optional:
+        return f"---\nThe map of the lessons: [{lessons[0].title}]({lessons[0].slug}.md)"
+    lessons = tuple(other for other in lessons if not other.optional)
+    place = lessons.index(lesson)
     links = []
     if place > 0:
         links.append(f"Before: [{lessons[place - 1].title}]({lessons[place - 1].slug}.md)")

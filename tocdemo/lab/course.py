@@ -67,11 +67,15 @@ class ExpectedContract:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its file is `lessons/SLUG.md`, its notebook `notebooks/SLUG.ipynb`."""
+    """One lesson: its file is `lessons/SLUG.md`, its notebook `notebooks/SLUG.ipynb`.
+
+    An `optional` lesson has no number, and stands outside the order of the others.
+    """
 
     slug: str
     title: str
     minutes: int
+    optional: bool = False
     runs: tuple[RunContract, ...] = ()
     expected: tuple[ExpectedContract, ...] = ()
 
@@ -97,6 +101,8 @@ def load(path: Path) -> tuple[Lesson, ...]:
         _lesson(table, f"{path.name}, lesson {n}") for n, table in enumerate(manifest.get("lesson", []), 1)
     )
     slugs = [lesson.slug for lesson in lessons]
+    if lessons and lessons[0].optional:
+        raise CourseError(f"{path}: the first lesson, {slugs[0]}, has the map; it cannot be optional")
     if not lessons or len(set(slugs)) < len(slugs):
         raise CourseError(
             f"{path}: expected one [[lesson]] per lesson, each with a slug of its own; found {slugs}"
@@ -105,15 +111,20 @@ def load(path: Path) -> tuple[Lesson, ...]:
 
 
 def _lesson(table: Mapping, where: str) -> Lesson:
-    _only(table, where, "slug", "title", "minutes", "run", "expected")
+    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected")
     slug = _get(table, "slug", str, where)
     where = f"{where} ({slug})"
-    if not re.fullmatch(r"\d\d_\w+", slug):
-        raise CourseError(f"{where}: expected a slug like 01_alone_and_together")
+    optional = table.get("optional", False)
+    if not isinstance(optional, bool):
+        raise CourseError(f"{where}: expected optional = true, or nothing; found {optional!r}")
+    if not re.fullmatch(r"[a-z]\w+" if optional else r"\d\d_\w+", slug):
+        like = "fixtures_that_outlive_their_loop, without a number" if optional else "01_alone_and_together"
+        raise CourseError(f"{where}: expected a slug like {like}")
     return Lesson(
         slug=slug,
         title=_get(table, "title", str, where),
         minutes=_get(table, "minutes", int, where),
+        optional=optional,
         runs=tuple(_run(entry, f"{where}, run") for entry in table.get("run", [])),
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),
     )

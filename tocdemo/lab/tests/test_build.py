@@ -144,6 +144,19 @@ def test_title_minutes_and_links_come_from_the_manifest(project):
     assert "Before: [First](00_first.ipynb)" in built(project, "01_second").cells[-1].source
 
 
+def test_an_optional_lesson_stands_outside_the_order_and_leads_to_the_map(project):
+    optional = '[[lesson]]\nslug = "aside"\ntitle = "Aside"\nminutes = 3\noptional = true\n\n'
+    before, middle, after = MANIFEST.partition('[[lesson]]\nslug = "01')
+    (project / "lessons/course.toml").write_text(before + optional + middle + after)
+    (project / "lessons/aside.md").write_text("# Aside\n\nFor [the next](01_second.md).\n")
+    build.build(project)
+    cells = built(project, "aside").cells
+    assert "*Optional, about 3 minutes*" in cells[0].source
+    assert "[the next](01_second.ipynb)" in cells[0].source
+    assert cells[-1].source == "---\nThe map of the lessons: [First](00_first.ipynb)"
+    assert "Next: [Second](01_second.ipynb)" in built(project).cells[-1].source
+
+
 def test_images_are_shown_from_where_the_authors_keep_them(project):
     (project / "lessons/01_second.md").write_text("# Second\n\n![grid](images/grid.png)\n")
     with pytest.raises(CourseError, match=r"images/grid.png"):
@@ -255,7 +268,10 @@ def test_a_missing_notebook_is_a_difference(project):
         ("minutes = 5", 'minutes = "5"', r"00_first\): expected minutes = a number"),
         ("minutes = 5", "minutes = true", r"expected minutes = a number"),
         ('title = "First"', 'title = ""', r"expected title = a text"),
-        ('"00_first"', '"first"', "a slug like"),
+        ('"00_first"', '"first"', "a slug like 01_alone"),
+        ("minutes = 7", "minutes = 7\noptional = true", r"a slug like .*without a number"),
+        ("minutes = 7", 'minutes = 7\noptional = "yes"', r"01_second\): expected optional = true"),
+        ('"00_first"', '"first"\noptional = true', "first, has the map; it cannot be optional"),
         ('"00_first"', '"01_second"', "a slug of its own"),
         ("failed = 26", "failled = 26", "unknown failled; known are cell, passed, failed"),
         ("passed = 2\n", 'passed = "two"\n', "together, passed: expected a number"),

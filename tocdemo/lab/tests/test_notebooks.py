@@ -32,7 +32,10 @@ def test_notebooks_are_what_their_texts_build():
 def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
     rows = (ROOT / "lessons" / f"{LESSONS[0].slug}.md").read_text(encoding="utf-8").splitlines()
     found = [row.split(" | ")[:2] for row in rows if row.startswith("| [")]
-    assert found == [[f"| [{each.title}]({each.slug}.md)", str(each.minutes)] for each in LESSONS]
+    named = [(f"[{each.title}]({each.slug}.md)", str(each.minutes), each.optional) for each in LESSONS]
+    assert found == [[f"| {link}", minutes] for link, minutes, optional in named if not optional]
+    aside = [row.removeprefix("- ").split(", ")[:2] for row in rows if row.startswith("- [")]
+    assert aside == [[link, f"{minutes} minutes"] for link, minutes, optional in named if optional]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.slug)
