@@ -14,6 +14,7 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -141,7 +142,13 @@ class _Reporter:
 
 def _first_line(error: BaseException) -> str:
     message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+    if not message:
+        return type(error).__name__
+    # asyncio tells of a task with its name, file and callbacks: the same error would be another in each test.
+    return f"{type(error).__name__}: {_OF_A_TASK.sub('<…>', message[0])}"
+
+
+_OF_A_TASK = re.compile(r"<(Task|Future) .*?>(?= got Future | attached to )")
 
 
 def run(
