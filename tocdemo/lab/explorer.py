@@ -41,7 +41,7 @@ DATA_COMMANDS = ("find", "insert", "update", "delete", "findAndModify", "aggrega
 # An abort is not gated: it only takes back what nobody saw.
 COMMIT = "commitTransaction"
 LETTERS = "ABCD"
-MOST_STEPS = 400  # of one order
+MOST_STEPS = 100  # of one order
 MOST = 20_000  # orders; beyond it, nobody waits for the end
 BOOKS_AT_ONCE = 100  # books that are made by one command
 LOOK_AGAIN = 0.002  # seconds: after this the state is looked at again, never taken for quiet
@@ -64,9 +64,6 @@ class Step(NamedTuple):
     letter: str
     command: str
     waits: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.letter} {self.command}{' (waits)' if self.waits else ''}"
 
 
 @dataclass(frozen=True)

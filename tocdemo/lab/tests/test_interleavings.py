@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tocdemo.lab import faults, sources
-from tocdemo.lab.explorer import CannotExplore, add, explore, rename, replay
+from tocdemo import lab
+from tocdemo.lab import faults, inline, orders_picture, sources
+from tocdemo.lab.explorer import CannotExplore, add, explore, rename, replace_toc, replay
 
 TWO = [add("One"), add("Two")]
 THREE = [*TWO, add("Three")]
@@ -116,12 +117,82 @@ def test_an_error_of_an_operation_is_a_result_and_no_loss(unguarded):
     assert not found.losing
 
 
-def test_equal_outcomes_are_grouped_and_shown(unguarded):
-    found = explore(unguarded, TWO)
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+def test_transactions_that_retry_lose_nothing_and_are_ended_when_their_attempts_are_used_up(driver):
+    two = [replace_toc("X"), replace_toc("Y")]
+    found = explore(sources.BACKEND, two, driver=driver, replica_set=True, attempts=2)
 
-    assert sorted(len(orders) for orders in found.outcomes().values()) == [2, 2, 2]
-    assert str(found).startswith("6 orders of the data commands on `books`, one command at a time; 4 lose")
-    assert str(found).count("LOST") == 2
+    assert (len(found.orders), len(found.losing), len(found.using_up), len(found.failing)) == (26, 0, 12, 0)
+    assert {result for order in found.using_up for result in order.results} == {"done", "used up 2 attempts"}
+    assert all(order.version == 1 + order.results.count("done") for order in found.orders)
+    assert found == explore(sources.BACKEND, two, driver=driver, replica_set=True, attempts=2)
+
+
+def test_the_commit_is_a_step_at_which_others_see_the_write():
+    two = [replace_toc("X"), rename("ch1", "Y")]
+    before, after = (
+        replay(sources.BACKEND, two, schedule, replica_set=True).orders[0] for schedule in ("AABABB", "AAAB")
+    )
+
+    assert [step.command for step in before.steps[:4]] == ["find", "update", "find", "commitTransaction"]
+    assert after.results == ("done", "ValueError: Chapter not found")  # B saw the new TOC, without ch1
+    assert before.results == after.results
+
+
+def test_a_write_that_waits_for_a_transaction_is_shown_and_goes_on_as_a_step():
+    found = explore(sources.BACKEND, [replace_toc("X"), add("One")], replica_set=True, attempts=3)
+
+    waiting = [order for order in found.orders if any(step.waits for step in order.steps)]
+    assert {order.schedule for order in waiting} == {"AABBABBB", "ABABABBB", "BAABABBB"}
+    assert not found.losing
+    assert "B update waits  A commit  B update" in str(found)
+
+
+def test_operations_that_wait_for_the_same_transaction_go_on_in_every_order():
+    three = [replace_toc("X"), add("One"), add("Two")]
+    orders = [
+        replay(sources.BACKEND, three, schedule, replica_set=True).orders[0]
+        for schedule in ("BCAABCABCBBCC", "BCAABCACBBBCC")
+    ]
+
+    assert all(sum(step.waits for step in order.steps) == 2 for order in orders)
+    assert all((order.titles, order.version) == (("One", "Two", "X"), 4) for order in orders)
+
+
+def test_without_a_bound_an_order_that_has_no_end_is_refused():
+    with pytest.raises(CannotExplore, match="no end after 100 steps: give `attempts`"):
+        explore(sources.BACKEND, [replace_toc("X"), replace_toc("Y")], replica_set=True)
+
+
+def test_a_few_orders_are_shown_each_with_its_outcome(unguarded):
+    found = explore(unguarded, TWO)
+    shown = found._repr_mimebundle_()
+
+    assert str(found).startswith("6 orders, one command at a time: 4 lost a change")
+    assert str(found).count("✗ LOST") == shown["text/html"].count("✗ LOST</span>") == 4
+    assert "✓ kept  A find  A update  B find  B update  ->  Chapter 1, Chapter 2, One, Two" in str(found)
+    assert found.covers in shown["text/plain"]
+    assert shown["text/html"].count("<table") == 6
+    assert (shown["application/vnd.tocdemo.orders+json"]["orders"], len(found.losing)) == (6, 4)
+
+
+def test_many_orders_are_grouped_by_their_outcomes(unguarded):
+    found = explore(unguarded, THREE)
+
+    assert sorted(len(orders) for orders in found.outcomes().values()) == [6, 12, 12, 12, 16, 16, 16]
+    assert orders_picture.html(found).count("<table") == 7
+    assert "    6 × ✓ kept  Chapter 1, Chapter 2, One, Three, Two, such as AABBCC" in str(found)
+
+
+def test_the_verb_explores_the_workspace(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
+    with pytest.raises(inline.CannotRun, match="no workspace yet"):
+        lab.interleavings(*TWO)
+    lab.workspace("as-fixed")
+    assert len(lab.interleavings(*TWO).losing) == 4
+    assert len(lab.interleavings(*TWO, schedule="ABBA").losing) == 1
+    lab.mend("unguarded-write")
+    assert len(lab.interleavings(*TWO, driver="pymongo").losing) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
