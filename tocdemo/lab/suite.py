@@ -26,15 +26,20 @@ def run(
     *,
     only: str | None = None,
     without: str | None = None,
+    times: int = 1,
     new_process: bool = False,
     **options: Any,
 ) -> runs.Run:
     """Run the tests that `arguments` name, together. `only` narrows them to tests of one name.
 
-    `without` leaves the tests of one name out, and does nothing where there is none. `options` are those of
-    `inline.run`. Raises inline.CannotRun, also when no test is named `only`.
+    `without` leaves the tests of one name out, and does nothing where there is none. With `times` each test
+    comes so many times in the run, with its fixtures. `options` are those of `inline.run`. Raises
+    inline.CannotRun, also when no test is named `only`.
     """
     arguments = list(arguments)
+    if times != 1:
+        options["plugins"] = [*options.get("plugins", ()), _Repeat(_checked_times(times, new_process))]
+        options.setdefault("title", f"{only or 'each test'}, {times} times")
     if only is not None:
         nodes = collect(folder, arguments)
         arguments = [node for node in nodes if _is_named(node, only)]
@@ -90,6 +95,27 @@ def collect(folder: Path, arguments: Sequence[str]) -> list[str]:
     if failed.results:
         raise inline.CannotRun(f"pytest could not import the tests: {failed.results[0].trace}")
     return collector.nodes
+
+
+def _checked_times(times: int, new_process: bool) -> int:
+    if new_process:
+        raise inline.CannotRun(
+            "Tests are repeated in this process: run without new_process, or without times"
+        )
+    if times < 1:
+        raise inline.CannotRun(f"Expected times=1 or more, found {times}")
+    return times
+
+
+class _Repeat:
+    """A pytest plugin that lets each test come several times, as if it had a parameter."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        metafunc.fixturenames.append("tocdemo_time")
+        metafunc.parametrize("tocdemo_time", range(1, self.times + 1))
 
 
 class _Collector:

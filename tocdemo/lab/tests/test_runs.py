@@ -96,3 +96,22 @@ def test_the_incident_explains_itself(tmp_path):
     assert "loop" in str(explained)
     assert "books_collection" in str(run.who_holds_what()._repr_html_())
     assert "test_update_toc_success" in str(run.timeline()._repr_html_()) or run.timeline()
+
+
+def test_a_test_can_come_several_times_each_with_fresh_fixtures(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\nseen = []\n\n"
+        "@pytest.fixture\ndef number():\n    seen.append(1)\n    return len(seen)\n\n"
+        "def test_it(number):\n    assert number < 3\n\n"
+        "def test_other():\n    pass\n"
+    )
+    run = suite.run(tmp_path, [str(tmp_path)], only="test_it", times=4)
+
+    assert [result.name for result in run.results] == [f"test_it[{number}]" for number in (1, 2, 3, 4)]
+    assert (run.passed, run.failed, run.title) == (2, 2, "test_it, 4 times")
+
+
+@pytest.mark.parametrize("options", [{"times": 0}, {"times": 2, "new_process": True}])
+def test_times_that_cannot_be_are_refused(tmp_path, options):
+    with pytest.raises(inline.CannotRun, match=r"times=1 or more|without new_process"):
+        suite.run(tmp_path, [str(tmp_path)], **options)
