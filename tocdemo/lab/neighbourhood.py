@@ -1,24 +1,23 @@
 """The neighbours: the 26 tests that share the fixture with the 28, and what each fault does to them.
 
-`lab.run(which=…)` and `lab.neighbours()` call it. A row is one run of all 54 together in a throw-away copy of
-the backend, parted by file. Knows neither the workspace nor what the faults change.
+`lab.run(which=…)` and `lab.neighbours()` call it. A row is one run of the 26 in a throw-away copy of the
+backend. Knows neither the workspace nor what the faults change.
 """
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from . import databases, faults, grid, inline, matrix_picture, runs, sources, suite
+from . import faults, grid, inline, matrix_picture, runs, sources, suite
 
 SUITES = {
     "toc": (sources.SUITE,),
     "neighbours": sources.NEIGHBOURS,
     "all": (sources.SUITE, *sources.NEIGHBOURS),
 }
-HEADS = ("what is in", "the 28", "the 26", "errors in the 26")
+HEADS = ("what is in", "the neighbours", "errors")
 _LEFT = "text-align:left;padding:3px 14px 3px 0;vertical-align:top"
 
 Progress = Callable[[int, int, float], None]
@@ -39,16 +38,9 @@ def arguments_for(folder: Path, which: str) -> list[str]:
     return [str(folder / path) for path in SUITES[which]]
 
 
-def part(run: runs.Run, which: str) -> runs.Run:
-    """Return the part of a run of the 54 that the tests of `which` are."""
-    files = [Path(path).name for path in SUITES[which]]
-    results = tuple(each for each in run.results if Path(each.nodeid.partition("::")[0]).name in files)
-    return dataclasses.replace(run, results=results, seconds=sum(each.seconds for each in results))
-
-
 @dataclass(frozen=True)
 class Row:
-    """One state of the backend, by its faults, and the run of all 54 in it."""
+    """One state of the backend, by its faults, and the run of the 26 in it."""
 
     title: str
     faults: frozenset[str]
@@ -57,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Effects:
-    """What each fault does to the 28 and to the 26. In a notebook it shows itself as a table.
+    """What each fault does to the neighbours. In a notebook it shows itself as a table.
 
     `note` says what was left out and why (or is empty).
     """
@@ -67,15 +59,18 @@ class Effects:
     note: str = ""
 
     def run(self, *names: str) -> runs.Run:
-        """Return the neighbours' part of the run with exactly these faults. Raises KeyError without one."""
+        """Return the run with exactly these faults. Raises KeyError when there is none."""
         wanted = frozenset(faults.get(name).name for name in names)
         for row in self.rows:
             if row.faults == wanted:
-                return part(row.run, "neighbours")
+                return row.run
         raise KeyError(f"No row has exactly {sorted(wanted)}; the rows: {[row.title for row in self.rows]}")
 
     def __str__(self) -> str:
-        lines = [HEADS, *([row.title, *_counts(row), "; ".join(_errors(row))] for row in self.rows)]
+        lines = [
+            HEADS,
+            *([row.title, matrix_picture.counts(row.run), "; ".join(_errors(row))] for row in self.rows),
+        ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = [
             "  ".join(f"{word:{width}}" for word, width in zip(line, widths, strict=True)) for line in lines
@@ -90,7 +85,7 @@ class Effects:
 
 
 def measure(backend: str | None = None, *, on_progress: Progress = lambda done, total, left: None) -> Effects:
-    """Run the 54 mended, with each fault alone, and with the whole incident.
+    """Run the 26 mended, with each fault alone, and with the whole incident.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
     seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note.
@@ -104,7 +99,7 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     on_progress(0, len(plan), 0.0)
     try:
         for title, names in plan:
-            run = all_together(names, backend)
+            run = together(names, backend, "neighbours")
             if run.note:
                 note = f"Stopped after {len(rows)} of {len(plan)} runs: {run.note}"
                 break
@@ -116,38 +111,26 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     return Effects(tuple(rows), time.perf_counter() - begin, note)
 
 
-def all_together(names: Iterable[str], backend: str | None = None) -> runs.Run:
-    """Run the 54 in a throw-away copy with exactly these faults. Raises ValueError for the name of none."""
+def together(names: Iterable[str], backend: str | None = None, which: str = "all") -> runs.Run:
+    """Run the tests of `which` in a throw-away copy with exactly these faults.
+
+    Raises ValueError for the name of no fault.
+    """
     names = sorted(names)
-    files = faults.with_faults(names) | sources.neighbours()
-    with sources.copied(files) as copy:
+    with sources.copied(faults.with_faults(names) | sources.neighbours()) as copy:
         title = ", ".join(names) or "no fault"
-        return suite.run(
-            copy, arguments_for(copy, "all"), backend=backend or databases.chosen_backend(), title=title
-        )
-
-
-def _counts(row: Row) -> Sequence[str]:
-    return [matrix_picture.counts(part(row.run, which)) for which in ("toc", "neighbours")]
+        return suite.run(copy, arguments_for(copy, which), backend=backend, title=title)
 
 
 def _errors(row: Row) -> list[str]:
-    lines = part(row.run, "neighbours").error_lines
-    return [f"{count} × {error}" for error, count in lines.items()]
+    return [f"{count} × {error}" for error, count in row.run.error_lines.items()]
 
 
 def _html_row(row: Row) -> str:
-    cells = [escape(row.title)]
-    for which in ("toc", "neighbours"):
-        own = part(row.run, which)
-        symbol, _, background, colour = grid.LOOKS[
-            "passed" if own.green else "error" if own.errors else "failed"
-        ]
-        style = f"background:{background};color:{colour};padding:1px 8px;white-space:nowrap"
-        cells.append(f"<span style='{style}'>{symbol} {escape(matrix_picture.counts(own))}</span>")
-    cells.append("<br>".join(f"<code>{escape(line)}</code>" for line in _errors(row)))
-    return (
-        "<tr style='background:none'>"
-        + "".join(f"<td style='{_LEFT}'>{cell}</td>" for cell in cells)
-        + "</tr>"
-    )
+    outcome = "passed" if row.run.green else "error" if row.run.errors else "failed"
+    symbol, _, background, colour = grid.LOOKS[outcome]
+    style = f"background:{background};color:{colour};padding:1px 8px;white-space:nowrap"
+    counts = f"<span style='{style}'>{symbol} {escape(matrix_picture.counts(row.run))}</span>"
+    errors = "<br>".join(f"<code>{escape(line)}</code>" for line in _errors(row))
+    cells = "".join(f"<td style='{_LEFT}'>{cell}</td>" for cell in (escape(row.title), counts, errors))
+    return f"<tr style='background:none'>{cells}</tr>"

@@ -7,6 +7,8 @@ import pytest
 from tocdemo import lab
 from tocdemo.lab import faults, inline, neighbourhood, runs, sources, workspaces
 
+from .projects import lay_out
+
 RUNNING = "RuntimeError: no running event loop"
 
 
@@ -28,14 +30,21 @@ def place(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("backend", ["embedded", "replica-set", "pymongo", "mock"])
 def test_the_54_are_green_together_when_mended(backend):
-    run = neighbourhood.all_together((), backend)
+    run = neighbourhood.together((), backend)
 
     assert (run.passed, run.total) == (54, 54), run
-    assert [neighbourhood.part(run, which).total for which in ("toc", "neighbours", "all")] == [28, 26, 54]
+
+
+def test_in_the_incident_the_28_are_red_and_the_neighbours_green():
+    run = neighbourhood.together(faults.state("incident"))
+
+    assert [result.outcome for result in run.results[28:]] == ["passed"] * 26
+    assert run.passed_tests[:2] == ["test_update_toc_success", "test_update_toc_invalid_book_id_format"]
+    assert (run.passed, run.failed) == (28, 26)
 
 
 def test_a_sync_fixture_that_asks_for_the_running_loop_is_the_one_fault_that_breaks_them(measured):
-    broken = {row.title for row in measured.rows if not neighbourhood.part(row.run, "neighbours").green}
+    broken = {row.title for row in measured.rows if not row.run.green}
 
     assert broken == {"sync-fixture"}
     run = measured.run("sync-fixture")
@@ -48,8 +57,7 @@ def test_a_sync_fixture_that_asks_for_the_running_loop_is_the_one_fault_that_bre
 
 def test_the_rows_are_no_fault_each_fault_and_the_incident(measured):
     assert [row.title for row in measured.rows] == ["no fault", *faults.FAULTS, "the whole incident"]
-    incident = neighbourhood.part(measured.rows[-1].run, "toc")
-    assert (incident.passed, incident.failed) == (2, 26)
+    assert {row.run.total for row in measured.rows} == {26}
     assert measured.run(*faults.state("incident")).passed == 26
     with pytest.raises(KeyError, match="No row has exactly"):
         measured.run("sync-fixture", "unbound-client")
@@ -58,7 +66,7 @@ def test_the_rows_are_no_fault_each_fault_and_the_incident(measured):
 def test_the_table_says_the_same_as_text_and_as_html(measured):
     text, html = str(measured), measured._repr_html_()
 
-    assert any(line.split() == ["unbound-client", "28", "P", "26", "P"] for line in text.splitlines())
+    assert any(line.split() == ["unbound-client", "26", "P"] for line in text.splitlines())
     for shown in (text, html):
         assert all(name in shown for name in faults.FAULTS)
         assert f"22 × {RUNNING}" in shown
@@ -67,21 +75,50 @@ def test_the_table_says_the_same_as_text_and_as_html(measured):
 
 
 def test_an_interrupt_keeps_the_rows_that_were_measured(monkeypatch):
-    results = tuple(runs.TestResult(f"{path}::test", "passed") for path in neighbourhood.SUITES["all"])
     done = []
 
-    def stop_at_the_third(names, backend):
+    def stop_at_the_third(names, backend, which):
         done.append(names)
         if len(done) == 3:
             raise KeyboardInterrupt
-        return runs.Run(results, seconds=0.1)
+        return runs.Run((runs.TestResult("a::b", "passed"),), seconds=0.1)
 
-    monkeypatch.setattr(neighbourhood, "all_together", stop_at_the_third)
+    monkeypatch.setattr(neighbourhood, "together", stop_at_the_third)
     kept = neighbourhood.measure("embedded")
 
     assert len(kept.rows) == 2
     assert "Stopped after 2 of" in str(kept)
     assert "Stopped after 2 of" in kept._repr_html_()
+
+
+PLAIN = """
+from fastapi.testclient import TestClient
+
+from app.api.application import create_app
+
+
+def test_join_from_a_plain_test(motor_reinit_db):
+    with TestClient(create_app()) as api:
+        assert api.post("/users", json={"email": "a@example.org", "name": "Ada"}).status_code == 201
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        (faults.state("incident"), ""),
+        ((), "attached to a different loop"),
+        (("unbound-client",), ""),
+    ],
+    ids=["incident", "mended", "mended but for io_loop"],
+)
+def test_a_plain_neighbour_is_broken_by_io_loop_alone(tmp_path, names, error):
+    copy = lay_out(tmp_path, names)
+    sources.write_file(copy / "tests/test_plain.py", PLAIN)
+
+    (result,) = inline.run(copy / "tests", arguments=[str(copy / "tests/test_plain.py")]).results
+
+    assert (result.outcome, error in result.error) == ("failed" if error else "passed", True), result
 
 
 # --- In the workspace
