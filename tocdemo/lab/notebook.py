@@ -92,6 +92,7 @@ def run(
     each: bool = False,
     only: str | None = None,
     without: str | None = None,
+    times: int = 1,
     fixtures: Sequence[Any] = (),
     backend: str | None = None,
     timeout: float = 30.0,
@@ -101,10 +102,10 @@ def run(
     """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
 
     `which` is "toc" (the 28), "neighbours" (the 26, when they are in the workspace) or "all" (the 54). `each`
-    runs every test alone; `only` runs the tests of one name, `without` all but those; `new_process` runs them
-    in a fresh Python process. `fixtures` are fixtures that a cell defined, used in place of the suite's own.
-    `backend` is "embedded", "replica-set", "pymongo", "mock" or a MongoDB URI. A test is stopped after
-    `timeout` seconds.
+    runs every test alone; `only` runs the tests of one name, `without` all but those; with `times` each comes
+    so many times; `new_process` runs them in a fresh Python process. `fixtures` are fixtures that a cell
+    defined, used in place of the suite's own. `backend` is "embedded", "replica-set", "pymongo", "mock" or a
+    MongoDB URI. A test is stopped after `timeout` seconds.
     `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
     Raises CannotRun, with a sentence that says why, when there is nothing to run.
     """
@@ -113,11 +114,14 @@ def run(
     folder = Path(target) if target is not None else workspaces.folder()
     arguments = [str(folder.resolve())] if target is not None else neighbourhood.arguments_for(folder, which)
     options = {"fixtures": fixtures, "backend": backend, "timeout": timeout}
+    if each and times != 1:
+        raise inline.CannotRun("Give `each` or `times`, not both")
     if each:
         with _progress_bar() as bar:
             result = suite.run_each(folder, arguments, on_progress=bar, **options)
     else:
-        result = suite.run(folder, arguments, only=only, without=without, new_process=new_process, **options)
+        chosen = {"only": only, "without": without, "times": times, "new_process": new_process}
+        result = suite.run(folder, arguments, **chosen, **options)
     result = dataclasses.replace(result, guess=guess)
     _last_run[:] = [result]
     return result
