@@ -16,7 +16,12 @@ from . import grid, inline, runs, sources
 SCOPES = ("function", "module", "session")
 FILES = {"test_one.py": ("first", "second"), "test_two.py": ("third", "fourth")}
 
-_SETTINGS = "[pytest]\nasyncio_mode = strict\naddopts = -p tocdemo.lab.database_plugin\n"
+_SETTINGS = """\
+[pytest]
+asyncio_mode = strict
+asyncio_default_fixture_loop_scope = function
+addopts = -p tocdemo.lab.database_plugin
+"""
 _CONFTEST = """\
 import os
 
@@ -142,7 +147,7 @@ def _box(run: runs.Run) -> str:
     why = "".join(
         f"<br><span style='font-size:85%'>{escape(_short(line))}</span>" for line in run.error_lines
     )
-    return f"<td style='{_BOX};background:{background};color:{colour}'><b>{_words(run)}</b>{why}</td>"
+    return f"<td style='{_BOX};background-color:{background};color:{colour}'><b>{_words(run)}</b>{why}</td>"
 
 
 def _short(error: str) -> str:

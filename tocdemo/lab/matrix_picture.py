@@ -143,7 +143,7 @@ def _box(cell: Cell | None) -> str:
     symbol, _, background, colour = LOOKS[_worst(cell.run)]
     tip = escape("\n".join([cell.run.title, cell.run.summary(), *cell.run.error_lines]), quote=True)
     return (
-        f'<td title="{tip}" style="{_BOX};background:{background};color:{colour};font-weight:bold">'
+        f'<td title="{tip}" style="{_BOX};background-color:{background};color:{colour};font-weight:bold">'
         f"{symbol} {counts(cell.run)}</td>"
     )
 
@@ -170,7 +170,9 @@ def _effect(effect: Effect) -> str:
 def _gain(before: int, after: int) -> str:
     gain = after - before
     look = LOOKS["passed" if gain > 0 else "failed"] if gain else None
-    paint = f"background:{look[2]};color:{look[3]};font-weight:bold" if look else "border:2px solid #8c959f"
+    paint = (
+        f"background-color:{look[2]};color:{look[3]};font-weight:bold" if look else "border:2px solid #8c959f"
+    )
     tip = f"{before} passed without it, {after} with it"
     return f'<td title="{tip}" style="{_BOX};min-width:3em;{paint}">{_signed(gain)}</td>'
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -33,6 +33,8 @@ STATES: Mapping[str, tuple[str, ...]] = {
     "dynamic, sync fixture": ("sync-fixture", "unbound-client", "swallowing-probe"),
     "dynamic, async fixture": ("unbound-client", "swallowing-probe"),
 }
+# Starts pytest with the arguments of the process, as `python -m pytest` does.
+STARTER = "import sys\n\nimport pytest\n\nsys.exit(pytest.main(sys.argv[1:]))\n"
 # Python 3.10 has no datetime.UTC, and the backend is written for 3.11.
 _OLDER_PYTHON = "import datetime\n\ndatetime.UTC = datetime.timezone.utc\n"
 _PLUGINS = ("-p", "no:cacheprovider", "-p", "older_python")
@@ -72,6 +74,14 @@ class CannotBuild(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Case:
+    """What is run in each environment: the faults that are in, and the program that starts pytest."""
+
+    faults: tuple[str, ...]
+    starter: str = STARTER
+
+
+@dataclass(frozen=True)
 class Pair:
     """A driver with a pytest-asyncio: `counts` maps each state to (passed, failed, errors).
 
@@ -92,13 +102,15 @@ class Versions:
 
     measured_on: str
     pairs: tuple[Pair, ...]
+    columns: tuple[str, ...] = tuple(STATES)
+    command: str = "python -m tocdemo matrix --versions"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data, which is what the data file holds."""
-        return asdict(self)
+        return {"measured_on": self.measured_on, "pairs": [asdict(pair) for pair in self.pairs]}
 
     def __str__(self) -> str:
-        rows = [_HEADS, *map(_row, self.pairs)]
+        rows = [self._heads(), *map(self._row, self.pairs)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
@@ -108,9 +120,11 @@ class Versions:
 
     def _repr_html_(self) -> str:
         left = "text-align:left;padding:2px 10px 2px 0"
-        heads = "".join(f"<th style='{left}'>{head}</th>" for head in _HEADS)
+        heads = "".join(f"<th style='{left}'>{head}</th>" for head in self._heads())
         rows = [
-            "".join(f"<td style='{left}' title='{escape(pair.why, quote=True)}'>{v}</td>" for v in _row(pair))
+            "".join(
+                f"<td style='{left}' title='{escape(pair.why, quote=True)}'>{v}</td>" for v in self._row(pair)
+            )
             for pair in self.pairs
         ]
         body = "".join(f"<tr>{row}</tr>" for row in rows)
@@ -120,45 +134,55 @@ class Versions:
         )
 
     def _label(self) -> str:
-        return f"Recorded on {self.measured_on}. To measure again: python -m tocdemo matrix --versions"
+        return f"Recorded on {self.measured_on}. To measure again: {self.command}"
 
+    def _heads(self) -> list[str]:
+        return ["driver", "Python", "pytest-asyncio", "pytest", *self.columns]
 
-_HEADS = ["driver", "Python", "pytest-asyncio", "pytest", *STATES]
-
-
-def _row(pair: Pair) -> list[str]:
-    counts = [_short(pair.counts[state]) if state in pair.counts else "not measured" for state in STATES]
-    return [pair.driver, pair.python, pair.pytest_asyncio, pair.pytest, *counts]
+    def _row(self, pair: Pair) -> list[str]:
+        counts = [
+            _short(pair.counts[name]) if name in pair.counts else "not measured" for name in self.columns
+        ]
+        return [pair.driver, pair.python, pair.pytest_asyncio, pair.pytest, *counts]
 
 
 def _short(counts: Iterable[int]) -> str:
     return ", ".join(f"{count} {letter}" for count, letter in zip(counts, "PFE", strict=True) if count)
 
 
-def recorded() -> Versions:
-    """Return what the data file of the package holds: the last full measurement."""
-    data = json.loads(FILE.read_text(encoding="utf-8"))
+def recorded(file: Path | None = None) -> Versions:
+    """Return what a data file of the package holds (FILE, if none is named): the last full measurement."""
+    data = json.loads((file or FILE).read_text(encoding="utf-8"))
     return Versions(data["measured_on"], tuple(Pair(**pair) for pair in data["pairs"]))
 
 
-def record(measured: Versions) -> None:
-    """Write the data file, whole or not at all."""
-    sources.write_file(FILE, json.dumps(measured.to_json(), indent=1) + "\n")
+def record(measured: Versions, file: Path | None = None) -> None:
+    """Write a data file (FILE, if none is named), whole or not at all."""
+    sources.write_file(file or FILE, json.dumps(measured.to_json(), indent=1) + "\n")
 
 
-def measure(on_progress: Progress = lambda done, total, left: None) -> Versions:
+def measure(
+    on_progress: Progress = lambda done, total, left: None,
+    *,
+    drivers: Sequence[Driver] | None = None,
+    cases: Mapping[str, Case] | None = None,
+) -> Versions:
     """Measure every pair, as many at once as there are processors. A pair that fails says why.
 
-    `on_progress` gets the number of pairs done, their total, and the seconds left, by estimate. Environments
-    that an earlier call made are used again. Raises CannotBuild when there is no uv.
+    `on_progress` gets the number of pairs done, their total, and the seconds left, by estimate. `drivers` and
+    `cases`, if given, come in place of DRIVERS and STATES. Environments that an earlier call made are used
+    again. Raises CannotBuild when there is no uv.
     """
     uv = _uv()
-    jobs = [(driver, plugin, pytest) for driver in DRIVERS for plugin, pytest in PLUGINS]
+    cases = cases or {state: Case(names) for state, names in STATES.items()}
+    jobs = [(driver, plugin, pytest) for driver in drivers or DRIVERS for plugin, pytest in PLUGINS]
     found: dict[int, Pair] = {}
     begin = time.perf_counter()
     on_progress(0, len(jobs), 0.0)
     with databases.open_database("embedded") as server, ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = {pool.submit(_pair, *job, uv=uv, uri=server.uri): place for place, job in enumerate(jobs)}
+        futures = {
+            pool.submit(_pair, *job, cases, uv=uv, uri=server.uri): place for place, job in enumerate(jobs)
+        }
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 found[futures[future]] = future.result()
@@ -167,15 +191,15 @@ def measure(on_progress: Progress = lambda done, total, left: None) -> Versions:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Versions(date.today().isoformat(), tuple(found[place] for place in sorted(found)))
+    return Versions(date.today().isoformat(), tuple(found[place] for place in sorted(found)), tuple(cases))
 
 
-def _pair(driver: Driver, plugin: str, pytest: str, *, uv: str, uri: str) -> Pair:
+def _pair(driver: Driver, plugin: str, pytest: str, cases: Mapping[str, Case], *, uv: str, uri: str) -> Pair:
     counts, why = {}, ""
     try:
         python = _environment(driver, plugin, pytest, uv)
-        for state, names in STATES.items():
-            counts[state] = run_with(python, names, driver.name, uri)
+        for name, case in cases.items():
+            counts[name] = run_with(python, case.faults, driver.name, uri, starter=case.starter)
     except CannotBuild as error:
         why = str(error)
     return Pair(driver.title, driver.python, plugin, pytest, counts, why)
@@ -227,25 +251,27 @@ def _uv() -> str:
     return found
 
 
-def run_with(python: Path, names: Iterable[str], driver: str, uri: str) -> tuple[int, int, int]:
+def run_with(
+    python: Path, names: Iterable[str], driver: str, uri: str, *, starter: str = STARTER
+) -> tuple[int, int, int]:
     """Run the 28 with these faults in a process of that Python. Returns (passed, failed, errors).
 
-    `driver` is what DATABASE_DRIVER is set to, `uri` the server's. Raises CannotBuild when the suite does not
-    start there.
+    `driver` is what DATABASE_DRIVER is set to, `uri` the server's. `starter` is the text of the program that
+    starts pytest. Raises CannotBuild when the suite does not start there.
     """
     with tempfile.TemporaryDirectory(prefix="tocdemo-versions-") as folder:
         copy = Path(folder).resolve()
         files = faults.with_faults(names)
         files["pytest.ini"] = "[pytest]\nasyncio_mode = strict\n"  # this project's plugin is not there
         files["older_python.py"] = _OLDER_PYTHON
+        files["starter.py"] = starter
         sources.write(files, copy)
         own = databases.Database(uri, f"{databases.PREFIX}{copy.name.replace('-', '_')}", driver)
         report = copy / "report.xml"
         child = subprocess.run(
             [
                 str(python),
-                "-m",
-                "pytest",
+                "starter.py",
                 sources.SUITE,
                 "-q",
                 "--tb=line",
