@@ -12,6 +12,7 @@ from pathlib import Path
 
 RUN_TYPE = "application/vnd.tocdemo.run+json"
 EXPECTED_TYPE = "application/vnd.tocdemo.expected+json"
+ORDERS_TYPE = "application/vnd.tocdemo.orders+json"
 CELL_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")  # nbformat 4.5
 MAY_RAISE = "raises-exception"  # the tag that Jupyter itself knows
 _OUTCOMES = ("passed", "failed", "errors", "skipped")
@@ -66,6 +67,15 @@ class ExpectedContract:
 
 
 @dataclass(frozen=True)
+class OrdersContract:
+    """How many orders an exploration must run, and how many of them must lose a change."""
+
+    cell: str
+    orders: Range
+    losing: Range
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One lesson: its file is `lessons/SLUG.md`, its notebook `notebooks/SLUG.ipynb`.
 
@@ -78,11 +88,12 @@ class Lesson:
     optional: bool = False
     runs: tuple[RunContract, ...] = ()
     expected: tuple[ExpectedContract, ...] = ()
+    orders: tuple[OrdersContract, ...] = ()
 
     @property
     def contract_cells(self) -> set[str]:
         """The ids of the cells for which the manifest says what they must show."""
-        return {contract.cell for contract in (*self.runs, *self.expected)}
+        return {contract.cell for contract in (*self.runs, *self.expected, *self.orders)}
 
 
 # --- reading the manifest ----------------------------------------------------------------------------------
@@ -111,7 +122,7 @@ def load(path: Path) -> tuple[Lesson, ...]:
 
 
 def _lesson(table: Mapping, where: str) -> Lesson:
-    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected")
+    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders")
     slug = _get(table, "slug", str, where)
     where = f"{where} ({slug})"
     optional = table.get("optional", False)
@@ -127,6 +138,7 @@ def _lesson(table: Mapping, where: str) -> Lesson:
         optional=optional,
         runs=tuple(_run(entry, f"{where}, run") for entry in table.get("run", [])),
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),
+        orders=tuple(_orders(entry, f"{where}, orders") for entry in table.get("orders", [])),
     )
 
 
@@ -164,6 +176,13 @@ def _expected(table: Mapping, where: str) -> ExpectedContract:
     except (re.error, TypeError) as error:
         raise CourseError(f"{where} {contract.cell}: match is no regular expression: {error}") from error
     return contract
+
+
+def _orders(table: Mapping, where: str) -> OrdersContract:
+    _only(table, where, "cell", "orders", "losing")
+    cell = _cell(table, where)
+    counts = {key: _range(table.get(key), f"{where} {cell}, {key}") for key in ("orders", "losing")}
+    return OrdersContract(cell, **counts)
 
 
 def _cell(table: Mapping, where: str) -> str:
@@ -207,8 +226,8 @@ def _only(table: Mapping, where: str, *known: str) -> None:
 def violations(lesson: Lesson, cells: Iterable[Mapping]) -> list[str]:
     """Return what the executed `cells` (nbformat 4) show against the lesson's contract, if anything.
 
-    Runs, expected errors and unexpected errors are looked for in every cell. Several contracts for one cell
-    are met by its outputs in order.
+    Runs, expected errors and unexpected errors are looked for in every cell, explorations where there is a
+    contract for one. Several contracts for one cell are met by its outputs in order.
     """
     cells = [cell for cell in cells if cell["cell_type"] == "code"]
     present = {cell["id"] for cell in cells}
@@ -224,8 +243,11 @@ def violations(lesson: Lesson, cells: Iterable[Mapping]) -> list[str]:
 def _cell_violations(lesson: Lesson, cell: Mapping) -> list[str]:
     runs = [contract for contract in lesson.runs if contract.cell == cell["id"]]
     expected = [contract for contract in lesson.expected if contract.cell == cell["id"]]
+    orders = [contract for contract in lesson.orders if contract.cell == cell["id"]]
+    shown = _bundles(cell, ORDERS_TYPE) if orders else []  # a lesson may show more than it is held to
     return [
         *_error_violations(cell),
+        *_pair("exploration", orders, shown, _orders_violations),
         *_pair("run", runs, _bundles(cell, RUN_TYPE), _run_violations),
         *_pair("expected error", expected, _bundles(cell, EXPECTED_TYPE), _expected_violations),
     ]
@@ -268,6 +290,14 @@ def _run_violations(contract: RunContract, run: Mapping) -> list[str]:
     if contract.passed_tests is not None and sorted(contract.passed_tests) != sorted(names):
         found.append(f"the tests that pass must be {list(contract.passed_tests)}, were {list(names)}")
     return found
+
+
+def _orders_violations(contract: OrdersContract, shown: Mapping) -> list[str]:
+    return [
+        f"{what} must be {getattr(contract, what)}, was {shown[what]}"
+        for what in ("orders", "losing")
+        if shown[what] not in getattr(contract, what)
+    ]
 
 
 def _expected_violations(contract: ExpectedContract, error: Mapping) -> list[str]:

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from tocdemo.lab import build
-from tocdemo.lab.course import EXPECTED_TYPE, RUN_TYPE, CourseError, load, violations
+from tocdemo.lab.course import EXPECTED_TYPE, ORDERS_TYPE, RUN_TYPE, CourseError, load, violations
 
 MANIFEST = """
 [[lesson]]
@@ -377,3 +377,22 @@ def test_a_cell_that_is_tagged_to_raise_must_raise(project):
     found = held_against_contract(project, tags=("raises-exception",), plain=[RAISED])
     assert not any("cell plain" in line for line in found)
     assert any("cell lucky: tagged raises-exception, and raised nothing" in line for line in found)
+
+
+def test_an_exploration_is_held_to_its_orders(project):
+    manifest = project / "lessons/course.toml"
+    contract = "minutes = 5\n\n[[lesson.orders]]\ncell = 'plain'\norders = 6\nlosing = 4\n"
+    manifest.write_text(manifest.read_text().replace("minutes = 5\n", contract, 1))
+
+    def shown(orders, losing):
+        counts = {"orders": orders, "losing": losing}
+        return [nbformat.v4.new_output("display_data", {ORDERS_TYPE: counts, "text/plain": ""})]
+
+    assert held_against_contract(project, plain=shown(6, 4)) == []
+    assert held_against_contract(project, plain=shown(6, 0)) == ["cell plain: losing must be 4, was 0"]
+    assert held_against_contract(project) == [
+        "cell plain: the contract has 1 exploration(s), the cell showed 0"
+    ]
+    manifest.write_text(manifest.read_text().replace("losing = 4", ""))
+    with pytest.raises(CourseError, match="plain, losing: expected a number"):
+        load(manifest)
