@@ -5,10 +5,13 @@ that file. Each run is a process of its own: nest_asyncio changes the whole proc
 """
 
 import dataclasses
+import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-from . import versions
+from . import inline, runs, sources, versions, workspaces
 
 FILE = Path(__file__).with_name("nested.json")
 COMMAND = "python -m tocdemo.lab.nested"
@@ -60,6 +63,35 @@ def measure(on_progress: versions.Progress = lambda done, total, left: None) -> 
     """Measure every case with every pytest-asyncio. Raises what `versions.measure` raises."""
     found = versions.measure(on_progress, drivers=DRIVERS, cases=CASES)
     return dataclasses.replace(found, command=COMMAND)
+
+
+def run(starter: str) -> runs.Run:
+    """Run the workspace's 28 in a process of its own, in which `starter` starts pytest.
+
+    `starter` is the text of a Python program that calls pytest with `sys.argv[1:]`. Raises inline.CannotRun
+    with what the process said, when no test came to a result.
+    """
+    suite = workspaces.folder() / sources.SUITE
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="tocdemo-nested-") as folder:
+        program, report = Path(folder) / "starter.py", Path(folder) / "report.xml"
+        program.write_text(starter, encoding="utf-8")
+        child = subprocess.run(
+            [
+                *(sys.executable, str(program), str(suite)),
+                *("-q", "--tb=line", "-p", "no:cacheprovider", f"--junitxml={report}"),
+            ],
+            cwd=workspaces.folder(),
+            env=versions.clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=versions.LIMIT,
+        )
+        results = versions.junit_results(report) if report.exists() else ()
+    if not results:
+        raise inline.CannotRun(f"No test ran: {(child.stdout + child.stderr).strip()[-1000:]}")
+    seconds = time.perf_counter() - begin
+    return runs.Run(results, seconds, title="in a process of its own", text=child.stdout)
 
 
 def _main() -> int:

@@ -22,6 +22,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from . import databases, faults, sources
+from .runs import TestResult
 
 FILE = Path(__file__).with_name("versions.json")
 CACHE = Path(__file__).resolve().parents[2] / ".tocdemo" / "versions"
@@ -279,7 +280,7 @@ def run_with(
                 f"--junitxml={report}",
             ],
             cwd=copy,
-            env=_clean_environment() | own.environment() | {"PYTHONPATH": str(copy)},
+            env=clean_environment() | own.environment() | {"PYTHONPATH": str(copy)},
             capture_output=True,
             text=True,
             timeout=LIMIT,
@@ -289,19 +290,34 @@ def run_with(
         return read_junit(report)
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Return the environment without what this process's own pytest and Python would hand down."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHON"))}
 
 
 def read_junit(report: Path) -> tuple[int, int, int]:
     """Return (passed, failed, errors) of a JUnit file, each test counted once, as in `runs.Run`."""
-    outcomes: dict[str, str] = {}
+    found = [result.outcome for result in junit_results(report)]
+    return found.count("passed"), found.count("failed"), found.count("error")
+
+
+def junit_results(report: Path) -> tuple[TestResult, ...]:
+    """Return the tests of a JUnit file in order; one whose teardown fails, too, is one test."""
+    found: dict[str, TestResult] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
-        kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
-        outcome = "failure" if "failure" in kinds else next(iter(kinds), "passed")
-        if outcomes.get(name) != "failure":
-            outcomes[name] = outcome
-    found = list(outcomes.values())
-    return found.count("passed"), found.count("failure"), found.count("error")
+        told = {child.tag: child.get("message", "") for child in case}
+        kind = next((tag for tag in ("failure", "error", "skipped") if tag in told), "passed")
+        if name not in found or found[name].outcome != "failed":
+            error = "" if kind in ("skipped", "passed") else _junit_error(told[kind])
+            outcome = "failed" if kind == "failure" else kind
+            found[name] = TestResult(name, outcome, float(case.get("time") or 0), error)
+    return tuple(found.values())
+
+
+def _junit_error(message: str) -> str:
+    """pytest writes `failed on setup with "RuntimeError: ..."` for what fails in a fixture."""
+    _, separator, rest = message.partition(' with "')
+    return (rest.rstrip('"') if separator and message.startswith("failed on ") else message).partition("\n")[
+        0
+    ]
