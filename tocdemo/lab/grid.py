@@ -74,7 +74,7 @@ def _cell(number: int, result: TestResult, run: Run) -> str:
 
 def _errors(run: Run) -> str:
     rows = "".join(
-        f"<tr style='background:none'><td style='{_LEFT}'>{count} ×</td>"
+        f"<tr style='background:none'><td style='{_LEFT};white-space:nowrap'>{count} ×</td>"
         f"<td style='{_LEFT}'><code>{escape(error)}</code></td></tr>"
         for error, count in run.error_lines.items()
     )

@@ -14,7 +14,6 @@ import gc
 import importlib
 import io
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -31,7 +30,7 @@ from pymongo import MongoClient
 
 from tocdemo.loopwatch import Watch
 
-from .runs import Run, TestResult
+from .runs import Run, TestResult, error_line
 
 STEP = 0.02  # seconds between two looks at the worker thread
 ENDING = 10.0  # seconds that the next run gives an interrupted one that is past its tests
@@ -102,7 +101,7 @@ class _Reporter:
 
     def _describe(self, report: pytest.TestReport, error: BaseException, file: Path) -> None:
         # Only the first of equal errors gets a traceback: making 26 takes longer than the 28 tests.
-        report.tocdemo_error = self.progress.stopped or _first_line(error)
+        report.tocdemo_error = self.progress.stopped or error_line(error)
         if report.tocdemo_error not in self._traced:
             self._traced.add(report.tocdemo_error)
             # A traceback that cannot be drawn is no reason to lose the run.
@@ -138,17 +137,6 @@ class _Reporter:
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         self.text.write(f"\n{excrepr}")
-
-
-def _first_line(error: BaseException) -> str:
-    message = str(error).strip().splitlines()
-    if not message:
-        return type(error).__name__
-    # asyncio tells of a task with its name, file and callbacks: the same error would be another in each test.
-    return f"{type(error).__name__}: {_OF_A_TASK.sub('<…>', message[0])}"
-
-
-_OF_A_TASK = re.compile(r"<(Task|Future) .*?>(?= got Future | attached to )")
 
 
 def run(

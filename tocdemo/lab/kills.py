@@ -46,10 +46,8 @@ class Aftermath:
 
     def __str__(self) -> str:
         verdict = "they agree" if self.agree else "they DISAGREE"
-        return (
-            f"{self.topology}: killed between the two writes. "
-            f"Changes in the book: {self.changes}. Entries in the audit log: {self.entries}: {verdict}."
-        )
+        found = f"changes in the book: {self.changes}, entries in the log: {self.entries}"
+        return f"{self.topology}: {found}: {verdict}"
 
 
 def kill_between_writes(folder: Path, backend: str) -> Aftermath:

@@ -162,20 +162,22 @@ def interleavings(
     driver: str = "motor",
     replica_set: bool = False,
     attempts: int | None = None,
+    processes: bool = False,
     schedule: str | None = None,
     folder: str | Path | None = None,
 ) -> explorer.Orders:
     """Run two to four operations of the workspace's backend under every order of their database commands.
 
     `tocdemo.lab.explorer` makes operations (`add`, `rename`, `replace_toc`); any function of the module
-    `toc_transactions` and a book's id will do that gives something to await. `driver`, `replica_set` and
-    `attempts` are those of `explorer.explore`. With `schedule`, such as "ABAB", that one order is run again.
-    `folder` names another copy of the backend. Raises explorer.CannotExplore, with a sentence that says why.
+    `toc_transactions` and a book's id will do that gives something to await. `driver`, `replica_set`,
+    `attempts` and `processes` are those of `explorer.explore`. With `schedule`, such as "ABAB", that one
+    order is run again. `folder` names another copy of the backend. Raises explorer.CannotExplore, with a
+    sentence that says why.
     """
     if folder is None and not workspaces.folder().exists():
         raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
     where = Path(folder) if folder is not None else workspaces.folder()
-    options = {"driver": driver, "replica_set": replica_set, "attempts": attempts}
+    options = {"driver": driver, "replica_set": replica_set, "attempts": attempts, "processes": processes}
     if schedule is not None:
         return explorer.replay(where, operations, schedule, **options)
     return explorer.explore(where, operations, **options)
@@ -373,7 +375,8 @@ def source(where: str) -> Listing:
         f"{name} {version(name)}" for name in dict.fromkeys(packages_distributions().get(package, []))
     )
     file = Path(inspect.getsourcefile(thing))
-    title = f"{installed}: {package}/{file.as_posix().rpartition(f'/{package}/')[2]}, line {first}"
+    place = f"{package}/{file.as_posix().rpartition(f'/{package}/')[2]}, line {first}"
+    title = f"{installed}: {place}" if installed else place
     return Listing(title, first, tuple(line.rstrip("\n") for line in lines))
 
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -189,6 +190,21 @@ class Explanations:
 
     def _repr_html_(self) -> str:
         return grid.preformatted(str(self))
+
+
+def error_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message.
+
+    PyMongo (4.x) adds the server's whole reply, with the cluster's time: no two of those are equal. asyncio
+    tells of a task with its name, its file and its callbacks: these differ from test to test, too.
+    """
+    message = str(error).partition(", full error: ")[0].strip().splitlines()
+    if not message:
+        return type(error).__name__
+    return f"{type(error).__name__}: {_OF_A_TASK.sub('<…>', message[0])}"
+
+
+_OF_A_TASK = re.compile(r"<(Task|Future) .*?>(?= got Future | attached to )")
 
 
 def counted(**counts: int) -> str:

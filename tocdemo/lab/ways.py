@@ -19,7 +19,7 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
-from . import databases, grid
+from . import databases, grid, runs
 
 WRITERS = 6
 ROUNDS = 5
@@ -214,7 +214,7 @@ async def _row(name: str, topology: str, books: Any, sent: "_Sent") -> Row:
         given = await asyncio.gather(*writers, return_exceptions=True)
         times.append(time.perf_counter() - begin)
         commands += sent.commands
-        wrong = [_first_sentence(error) for error in given if error is not None]
+        wrong = [runs.error_line(error) for error in given if error is not None]
         errors.update(wrong)
         there = len((await _read(books, book_id))["chapters"])
         kept += there
@@ -228,10 +228,6 @@ async def _row(name: str, topology: str, books: Any, sent: "_Sent") -> Row:
         commands=commands / kept if kept else None,
         milliseconds=statistics.median(times) * 1000 if kept else None,
     )
-
-
-def _first_sentence(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).partition(', full error')[0]}"
 
 
 class _Sent(monitoring.CommandListener):
