@@ -15,26 +15,23 @@ let run out.
 import asyncio
 import collections
 import contextlib
-import contextvars
 import dataclasses
-import importlib
+import functools
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from bson import ObjectId
-from pymongo import monitoring
-from pymongo.errors import OperationFailure
 
 from tocdemo.server import EmbeddedServer, GateState, Pending
 
-from . import inline, orders_picture
+from . import explored_backend, explorer_processes, orders_picture
 from .databases import PREFIX, Database
+from .explored_backend import USED_UP, CannotExplore, Operation, Sent
 
 NAME = f"{PREFIX}explorer"
 DATA_COMMANDS = ("find", "insert", "update", "delete", "findAndModify", "aggregate", "count", "distinct")
@@ -46,13 +43,6 @@ MOST = 20_000  # orders; beyond it, nobody waits for the end
 BOOKS_AT_ONCE = 100  # books that are made by one command
 LOOK_AGAIN = 0.002  # seconds: after this the state is looked at again, never taken for quiet
 SAFETY_NET = 30.0  # seconds without any quiet state: the operations wait for something unknown
-
-Operation = Callable[[Any, str], Awaitable[Any]]
-_operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operation", default=None)
-
-
-class CannotExplore(Exception):
-    """The operations cannot be explored, or a schedule does not fit them; the message says why."""
 
 
 class Step(NamedTuple):
@@ -103,9 +93,6 @@ class Order:
 
     def __str__(self) -> str:
         return orders_picture.order_line(self)
-
-
-USED_UP = "used up "
 
 
 @dataclass(frozen=True)
@@ -172,19 +159,25 @@ class Orders:
 
 def add(title: str) -> Operation:
     """Return the operation that adds a chapter of this title."""
-    return lambda toc, book: toc.add_chapter_with_transaction(book, {"title": title, "level": 1}, OWNER)
+    return functools.partial(_call, "add_chapter_with_transaction", {"title": title, "level": 1})
 
 
 def rename(chapter: str, title: str) -> Operation:
     """Return the operation that gives the chapter with this id another title. The book has ch1 and ch2."""
-    return lambda toc, book: toc.update_chapter_with_transaction(book, chapter, {"title": title}, OWNER)
+    return functools.partial(_call, "update_chapter_with_transaction", chapter, {"title": title})
 
 
 def replace_toc(*titles: str, expected_version: int | None = None) -> Operation:
     """Return the operation that replaces the whole table of contents. The book's version is 1."""
     chapters = [{"title": title, "level": 1} for title in titles]
     toc_data = {"chapters": chapters, "expected_version": expected_version}
-    return lambda toc, book: toc.update_toc_with_transaction(book, toc_data, OWNER)
+    return functools.partial(_call, "update_toc_with_transaction", toc_data)
+
+
+async def _call(name: str, *arguments: Any) -> Any:
+    """Call a function of the backend. (Not a lambda: another process may have to do it.)"""
+    *arguments, toc, book = arguments
+    return await getattr(toc, name)(book, *arguments, OWNER)
 
 
 OWNER = "user_1"
@@ -197,19 +190,22 @@ def explore(
     driver: str = "motor",
     replica_set: bool = False,
     attempts: int | None = None,
+    processes: bool = False,
 ) -> Orders:
     """Run the operations of the backend in `folder` under every order of their commands on `books`.
 
     An operation is called with the module `toc_transactions` and a book's id; `add`, `rename` and
     `replace_toc` make some. There may be two to four. `driver` is "motor" or "pymongo". With `replica_set`
     the server is a replica set of one; then a transaction's commit is a step, too. With `attempts=K` an
-    operation that reads for the K+1st time is ended there, and its result is "used up K attempts".
+    operation that reads for the K+1st time is ended there, and its result is "used up K attempts". With
+    `processes` each operation runs in a Python process of its own; then it must be one that can be pickled.
 
     Each order starts from a new book. The server is one of our own, also when TOCDEMO_MONGO_URI is set: a
     real one has no gate. Random waits before another attempt, the backend's and the driver's, are left out.
     Raises CannotExplore, also beyond MOST orders.
     """
-    return _in_thread(folder, operations, driver, replica_set, attempts, _all_orders)
+    options = _Options(driver, replica_set, attempts, processes)
+    return _in_thread(Path(folder), operations, options, _all_orders)
 
 
 def replay(
@@ -220,6 +216,7 @@ def replay(
     driver: str = "motor",
     replica_set: bool = False,
     attempts: int | None = None,
+    processes: bool = False,
 ) -> Orders:
     """Run one order again, given the whole `schedule` that an Order names, such as "ABAB".
 
@@ -234,7 +231,8 @@ def replay(
             )
         return [ending]
 
-    return _in_thread(folder, operations, driver, replica_set, attempts, once)
+    options = _Options(driver, replica_set, attempts, processes)
+    return _in_thread(Path(folder), operations, options, once)
 
 
 async def _all_orders(explorer: "_Explorer") -> "list[_Ending]":
@@ -253,22 +251,29 @@ async def _all_orders(explorer: "_Explorer") -> "list[_Ending]":
     raise CannotExplore(f"There are more than {MOST} orders: explore fewer operations, or give `attempts`")
 
 
-class _Owners(monitoring.CommandListener):
-    """Notes which operation each request id belongs to, on the thread (or task) that sends the command."""
+@dataclass(frozen=True)
+class _Options:
+    driver: str
+    replica_set: bool
+    attempts: int | None
+    processes: bool
 
-    def __init__(self) -> None:
-        self.by_request: dict[int, str] = {}
+    def check(self) -> None:
+        if self.driver not in ("motor", "pymongo"):
+            raise CannotExplore(f"Expected the driver 'motor' or 'pymongo', found {self.driver!r}")
+        if self.attempts is not None and self.attempts < 1:
+            raise CannotExplore(f"Expected attempts=1 or more, found {self.attempts}")
 
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        letter = _operation.get()
-        if letter is not None:
-            self.by_request[event.request_id] = letter
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Nothing: the gate says when a command is over."""
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Nothing, as above."""
+    def coverage(self) -> str:
+        server = "a replica set" if self.replica_set else "a standalone"
+        commits = " and of the commits" if self.replica_set else ""
+        processes = ", each operation in a process of its own" if self.processes else ""
+        bound = f" An operation ends after {self.attempts} attempts." if self.attempts else ""
+        return (
+            f"Covered: the orders of the data commands on `books`{commits}, one at a time, with "
+            f"{self.driver} on {server}{processes}. "
+            f"Not covered: what Python may do between two awaits.{bound}"
+        )
 
 
 @dataclass(frozen=True)
@@ -291,30 +296,26 @@ class _Ending:
 class _Explorer:
     """Runs the operations once for each schedule that it is given, on one loop and one client."""
 
-    def __init__(
-        self,
-        gate: Any,
-        owners: _Owners,
-        base: Any,
-        toc: Any,
-        operations: Sequence[Operation],
-        attempts: int | None,
-        stopped: threading.Event,
-    ) -> None:
-        self.gate, self.owners, self.base, self.toc = gate, owners, base, toc
-        self.operations = dict(zip(LETTERS, operations, strict=False))
-        self.attempts = attempts
-        self.stopped = stopped
+    def __init__(self, gate: Any, books: Any, attempts: int | None, stopped: threading.Event) -> None:
+        self.gate, self.books, self.attempts, self.stopped = gate, books, attempts, stopped
+        self.operations: dict[str, Callable[[str], Awaitable[Any]]] = {}
+        self.owners: dict[Sent, str] = {}
+        self.told_later = False  # whether a command can be held before it is known whose it is
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._over = 0  # operations of the present order that came to an end
-        self._books: list[ObjectId] = []
+        self._new_books: list[ObjectId] = []
+
+    def note(self, sent: Sent, letter: str) -> None:
+        """An operation in another process sends a command; called on any thread."""
+        self.owners[sent] = letter
+        self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, schedule: str) -> tuple[_Ending, list[list[str]]]:
         """Follow `schedule`, then always the first choice. Returns how it ended, and each step's choices."""
         book = await self._new_book()
-        self._loop = asyncio.get_running_loop()
         self._over = 0
-        self.owners.by_request.clear()
+        self.owners.clear()
         tasks: dict[str, asyncio.Task] = {}
         end = self.gate.on_change(self._wake)
         try:
@@ -326,40 +327,40 @@ class _Explorer:
             for task in tasks.values():
                 task.cancel()  # those that are over do not mind
             given = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        results = tuple(_told(each) for each in given)
-        return _Ending(book, tuple(steps), results), choices
+        broken = [each for each in given if isinstance(each, CannotExplore)]
+        if broken:
+            raise broken[0]
+        return _Ending(book, tuple(steps), tuple(map(explored_backend.told, given))), choices
 
     async def orders(self, endings: Sequence[_Ending]) -> tuple[Order, ...]:
         """Return the orders with what is in their books by now."""
-        found = await self.base.books_collection.find({}, {"table_of_contents": 1}).to_list(None)
+        found = await self.books.find({}, {"table_of_contents": 1}).to_list(None)
         stored = {book["_id"]: book["table_of_contents"] for book in found}
         return tuple(ending.order(stored[ending.book]) for ending in endings)
 
     def _is_step(self, pending: Pending) -> bool:
-        if pending.request_id not in self.owners.by_request:
+        if not self.told_later and _sent(pending) not in self.owners:
             return False
         on_books = pending.collection == "books" and pending.command in DATA_COMMANDS
         return on_books or pending.command == COMMIT
 
     async def _new_book(self) -> ObjectId:
-        if not self._books:
-            self._books = [ObjectId() for _ in range(BOOKS_AT_ONCE)]
+        if not self._new_books:
+            self._new_books = [ObjectId() for _ in range(BOOKS_AT_ONCE)]
             chapters = [{"id": f"ch{n}", "title": f"Chapter {n}", "level": 1, "order": n} for n in (1, 2)]
             book = {"owner_id": OWNER, "table_of_contents": {"version": 1, "chapters": chapters}}
-            await self.base.books_collection.insert_many([{"_id": each, **book} for each in self._books])
-        return self._books.pop()
+            await self.books.insert_many([{"_id": each, **book} for each in self._new_books])
+        return self._new_books.pop()
 
     def _start(self, letter: str, book: ObjectId) -> asyncio.Task:
         async def operation() -> Any:
             try:
-                return await self.operations[letter](self.toc, str(book))
+                return await self.operations[letter](str(book))
             finally:
                 self._over += 1
                 self._changed.set()
 
-        context = contextvars.copy_context()
-        context.run(_operation.set, letter)
-        return self._loop.create_task(operation(), context=context)
+        return self._loop.create_task(operation(), context=explored_backend.context_of(letter))
 
     def _wake(self, state: GateState) -> None:
         """Called by the gate's threads at every change: wake the loop when all may be quiet."""
@@ -378,7 +379,7 @@ class _Explorer:
             state = await self._quiet(tasks)
             if any(each.ticket == released for each in state.blocked):
                 steps[-1] = steps[-1]._replace(waits=True)
-            held = {self.owners.by_request[each.request_id]: each for each in state.held}
+            held = {self.owners[_sent(each)]: each for each in state.held}
             if not held:
                 return steps, choices
             done = [letter for letter, command in held.items() if begun.used_up(letter, command)]
@@ -413,7 +414,9 @@ class _Explorer:
 
     def _at_rest(self, state: GateState, tasks: dict[str, asyncio.Task]) -> bool:
         """Whether each operation is held, blocked, over, or waits for a lock. Raises when they are stuck."""
-        waiting = {self.owners.by_request.get(each.request_id) for each in (*state.held, *state.blocked)}
+        waiting = {self.owners.get(_sent(each)) for each in (*state.held, *state.blocked)}
+        if None in waiting:
+            return False
         active = [letter for letter, task in tasks.items() if letter not in waiting and not task.done()]
         if not all(_waits_for_lock(tasks[letter]) for letter in active):
             return False
@@ -450,14 +453,8 @@ def _exhausted(attempts: int | None) -> str:
     return f"{USED_UP}{attempts} attempt{'' if attempts == 1 else 's'}"
 
 
-def _told(given: Any) -> str:
-    """Return what an operation's caller was told."""
-    if not isinstance(given, BaseException):
-        return "done"
-    if isinstance(given, OperationFailure) and (given.details or {}).get("errmsg", "").startswith(USED_UP):
-        return given.details["errmsg"]
-    # PyMongo adds the whole reply, with the time of the cluster: no two of them are equal.
-    return f"{type(given).__name__}: {str(given).partition(', full error: ')[0]}"
+def _sent(pending: Pending) -> Sent:
+    return pending.connection_id, pending.request_id
 
 
 def _waits_for_lock(task: asyncio.Task) -> bool:
@@ -474,91 +471,66 @@ def _waits_for_lock(task: asyncio.Task) -> bool:
     return code is not None and code.co_filename == asyncio.locks.__file__
 
 
-# --- the thread, the server and the backend's modules ------------------------------------------------------
+# --- the thread and the server -----------------------------------------------------------------------------
 
 
 def _in_thread(
     folder: Path,
     operations: Sequence[Operation],
-    driver: str,
-    replica_set: bool,
-    attempts: int | None,
+    options: _Options,
     work: Callable[[_Explorer], Awaitable[list[_Ending]]],
 ) -> Orders:
     """Do `work(explorer)` on an event loop of its own: a notebook's thread has one that runs already."""
     if not 2 <= len(operations) <= len(LETTERS):
         raise CannotExplore(f"Expected two to four operations, found {len(operations)}")
-    if driver not in ("motor", "pymongo"):
-        raise CannotExplore(f"Expected the driver 'motor' or 'pymongo', found {driver!r}")
-    if attempts is not None and attempts < 1:
-        raise CannotExplore(f"Expected attempts=1 or more, found {attempts}")
+    options.check()
     given: dict[str, Any] = {}
+    stopped = threading.Event()
     begin = time.perf_counter()
-    with (
-        EmbeddedServer(replica_set="rs0" if replica_set else None) as server,
-        _backend(Path(folder), Database(server.uri, NAME, driver)) as (owners, base, toc, close),
-    ):
-        stopped = threading.Event()
 
-        async def main() -> tuple[Order, ...]:
-            explorer = _Explorer(server.gate, owners, base, toc, operations, attempts, stopped)
-            try:
-                return await explorer.orders(await work(explorer))
-            finally:
-                await close(base._client)
-
-        def run() -> None:
-            try:
-                given["orders"] = asyncio.run(main())
-            except BaseException as error:
-                given["error"] = error
-
-        thread = threading.Thread(target=run, name="tocdemo-explorer", daemon=True)
-        thread.start()
+    def run() -> None:
         try:
-            thread.join()
-        finally:  # an interrupt of the caller ends the exploration, too
-            stopped.set()
-            thread.join()
+            given["orders"] = asyncio.run(_work(folder, operations, options, stopped, work))
+        except BaseException as error:
+            given["error"] = error
+
+    thread = threading.Thread(target=run, name="tocdemo-explorer", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    finally:  # an interrupt of the caller ends the exploration, too
+        stopped.set()
+        thread.join()
     if "error" in given:
         raise given["error"]
-    covers = _coverage(driver, replica_set, attempts)
-    return Orders(given["orders"], covers, attempts, time.perf_counter() - begin)
+    return Orders(given["orders"], options.coverage(), options.attempts, time.perf_counter() - begin)
 
 
-def _coverage(driver: str, replica_set: bool, attempts: int | None) -> str:
-    server = "a replica set" if replica_set else "a standalone"
-    commits = " and of the commits" if replica_set else ""
-    bound = f" An operation ends after {attempts} attempts." if attempts else ""
-    return (
-        f"Covered: the orders of the data commands on `books`{commits}, one at a time, with {driver} on "
-        f"{server}. Not covered: what Python may do between two awaits.{bound}"
-    )
-
-
-@contextlib.contextmanager
-def _backend(folder: Path, database: Database) -> Iterator[tuple[_Owners, Any, Any, Callable]]:
-    """Import the backend that lies in `folder` afresh, with a listener at its client from the start."""
-    if not (folder / "app").is_dir():
-        raise CannotExplore(f"There is no backend in {folder}: expected a folder `app` there")
-    owners = _Owners()
-    with inline.as_before(folder, None), pytest.MonkeyPatch.context() as patch:
-        for name, value in database.environment().items():
-            patch.setenv(name, value)
-        patch.syspath_prepend(str(folder))
-        drivers = importlib.import_module("app.db.driver")
-        make_client = drivers.make_client
-        drivers.make_client = lambda settings, **options: make_client(
-            settings, event_listeners=[owners], **options
-        )
-        base = importlib.import_module("app.db.base")
-        toc = importlib.import_module("app.db.toc_transactions")
-        if hasattr(toc, "_back_off"):
-            toc._back_off = _no_wait
-        # PyMongo 4.16 and later wait by chance before with_transaction tries again.
-        patch.setattr("pymongo.asynchronous.client_session._BACKOFF_MAX", 0, raising=False)
-        yield owners, base, toc, drivers.close_client
-
-
-async def _no_wait(attempt: int) -> None:
-    """Stand for the backend's random wait, which would only make an exploration slower."""
+async def _work(
+    folder: Path,
+    operations: Sequence[Operation],
+    options: _Options,
+    stopped: threading.Event,
+    work: Callable[[_Explorer], Awaitable[list[_Ending]]],
+) -> tuple[Order, ...]:
+    lettered = dict(zip(LETTERS, operations, strict=False))
+    owners: dict[Sent, str] = {}
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(EmbeddedServer(replica_set="rs0" if options.replica_set else None))
+        database = Database(server.uri, NAME, options.driver)
+        backend = stack.enter_context(explored_backend.opened(folder, database, owners.__setitem__))
+        explorer = _Explorer(server.gate, backend.base.books_collection, options.attempts, stopped)
+        explorer.owners = owners
+        if options.processes:
+            explorer.told_later = True
+            processes = explorer_processes.Processes(folder, database, lettered, explorer.note)
+            stack.callback(processes.close)
+            explorer.operations = {each: functools.partial(processes.run, each) for each in lettered}
+        else:
+            explorer.operations = {
+                letter: functools.partial(operation, backend.toc) for letter, operation in lettered.items()
+            }
+        try:
+            return await explorer.orders(await work(explorer))
+        finally:
+            await backend.close_client(backend.base._client)

@@ -1,6 +1,7 @@
 """The explorer, and by it the backend's concurrency: every order, not many repetitions."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -10,6 +11,10 @@ from tocdemo.lab.explorer import CannotExplore, add, explore, rename, replace_to
 
 TWO = [add("One"), add("Two")]
 THREE = [*TWO, add("Three")]
+
+
+async def exits(toc, book):
+    os._exit(3)
 
 
 @pytest.fixture
@@ -87,6 +92,52 @@ def test_an_operation_that_waits_for_a_lock_leaves_the_others_the_choice(unguard
 
     assert {order.schedule for order in found.orders} == {"AABB"}  # A takes the lock first, always
     assert not found.losing
+
+
+LOCK = """
+
+import asyncio
+
+_one_at_a_time = asyncio.Lock()
+_unlocked = _change_chapters
+
+
+async def _change_chapters(*arguments):
+    async with _one_at_a_time:
+        return await _unlocked(*arguments)
+"""
+
+
+def test_a_lock_of_asyncios_keeps_all_in_one_process_and_nothing_in_two(unguarded):
+    with (unguarded / sources.APP).open("a") as file:
+        file.write(LOCK)
+
+    assert [order.schedule for order in explore(unguarded, TWO).orders] == ["AABB"]
+    found = explore(unguarded, TWO, processes=True)
+    assert (len(found.orders), len(found.losing)) == (6, 4)
+    assert "each operation in a process of its own" in found.covers
+
+
+def test_two_processes_find_what_one_finds(tmp_path):
+    two = [replace_toc("X"), rename("ch9", "Y")]
+    bound = {"replica_set": True, "attempts": 2, "driver": "pymongo"}
+
+    found = explore(sources.BACKEND, two, processes=True, **bound)
+    assert found.orders == explore(sources.BACKEND, two, **bound).orders
+    assert found.failing
+
+
+def test_what_cannot_go_to_another_process_is_refused():
+    async def own(toc, book):
+        return None
+
+    with pytest.raises(CannotExplore, match="The operation B cannot be sent to another process"):
+        explore(sources.BACKEND, [add("One"), own], processes=True)
+
+
+def test_a_process_that_ends_by_itself_ends_the_exploration(unguarded):
+    with pytest.raises(CannotExplore, match="The process of A ended"):
+        explore(unguarded, [exits, add("One")], processes=True)
 
 
 def test_operations_that_wait_for_each_other_are_stuck(unguarded):
