@@ -375,7 +375,8 @@ def source(where: str) -> Listing:
         f"{name} {version(name)}" for name in dict.fromkeys(packages_distributions().get(package, []))
     )
     file = Path(inspect.getsourcefile(thing))
-    place = f"{package}/{file.as_posix().rpartition(f'/{package}/')[2]}, line {first}"
+    _, inside, rest = file.as_posix().rpartition(f"/{package}/")
+    place = f"{package}/{rest}, line {first}" if inside else f"{file.name}, line {first}"
     title = f"{installed}: {place}" if installed else place
     return Listing(title, first, tuple(line.rstrip("\n") for line in lines))
 

@@ -119,6 +119,7 @@ def test_show_source_and_diff():
     source = lab.source("motor.core:AgnosticClient.get_io_loop")
     assert source.title.startswith("motor 3.")
     assert "def get_io_loop" in str(source)
+    assert lab.source("nest_asyncio:apply").title.startswith("nest-asyncio 1.6.0: nest_asyncio.py, line ")
     with pytest.raises(ValueError, match="There is no"):
         lab.source("motor.core:Nonsense")
     for name in faults.FAULTS:
