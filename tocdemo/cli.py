@@ -54,9 +54,13 @@ def start(argv: list[str]) -> int:
     return 2 if _run_child(command, env=jupyter.environment()) else 0
 
 
+# By pytest-xdist: a worker a core, within reason, since many tests start processes of their own.
+ALL_TESTS = ("-n", "auto", "--maxprocesses", "4")
+
+
 def test(argv: list[str]) -> int:
-    """Run every test and every notebook; further arguments go to pytest."""
-    code = _run_child([sys.executable, "-m", "pytest", *argv])
+    """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
     return code if code in (0, 1) else 2
 
 

@@ -51,6 +51,11 @@ def test_test_passes_its_arguments_on_and_says_how_it_ended(child, pytests, ours
     assert child.started == [[sys.executable, "-m", "pytest", "-k", "one", "--lf"]]
 
 
+def test_test_without_arguments_runs_all_on_several_cores(child):
+    assert cli.main(["test"]) == 0
+    assert child.started == [[sys.executable, "-m", "pytest", *cli.ALL_TESTS]]
+
+
 def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child):
     assert cli.main(["start", "--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"]) == 0
     (command,) = child.started
