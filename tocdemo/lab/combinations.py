@@ -9,12 +9,10 @@ import contextlib
 import itertools
 import os
 import queue
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from . import databases, faults, matrix_picture, runs, sources, suite
@@ -216,9 +214,7 @@ def combination(
     files = faults.with_faults(names)
     if policy:
         files[sources.CONFTEST] += POLICY
-    with tempfile.TemporaryDirectory(prefix="tocdemo-matrix-") as folder:
-        copy = Path(folder).resolve()
-        sources.write(files, copy)
+    with sources.copied(files) as copy:
         shown = [name for name in names if name not in HELD]
         title = ", ".join([*shown, *(["event_loop_policy"] if policy else [])]) or "no loop fault"
         return run(copy, suite.arguments_for(copy), backend=backend, title=title)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tocdemo.lab import databases, explorer, faults, runs, suite, ways
+from tocdemo.lab import databases, explorer, faults, inline, runs, sources, suite, ways
 
 from .projects import lay_out
 
@@ -79,6 +79,16 @@ def test_on_a_replica_set_the_mended_28_pass_and_the_incident_is_the_same(tmp_pa
     run = replica_set_run(lay_out(tmp_path, names))
 
     assert (run.passed, run.failed) == ((2, 26) if names else (28, 0)), run
+
+
+def test_the_further_tests_pass_on_a_replica_set_and_none_is_skipped():
+    """On a standalone, where the other tests run, those of transactions skip themselves."""
+    further = inline.run(
+        sources.BACKEND / "tests/test_db/test_toc_transactions_more.py", backend="replica-set"
+    )
+
+    assert further.green, further
+    assert (further.passed, further.skipped) == (further.total, 0)
 
 
 def replica_set_run(folder) -> runs.Run:
