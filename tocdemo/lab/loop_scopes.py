@@ -43,10 +43,7 @@ _TEST = """
 async def test_{name}(books):
     await books.insert_one({{"title": "The {name} book"}})
 """
-_BOX = (
-    "min-width:11em;padding:6px 8px;text-align:center;border:2px solid transparent;"
-    "background-clip:padding-box;vertical-align:middle"
-)
+_BOX = "min-width:11em;padding:6px 8px;text-align:center;vertical-align:middle"
 _HEAD = "padding:2px 10px 2px 0;text-align:left;font-weight:normal;white-space:nowrap"
 
 
@@ -81,7 +78,7 @@ class Square:
         )
         return (
             f"<p style='margin:6px 0'><b>{self._title()}</b></p>"
-            f"<table style='border-collapse:collapse;margin:4px 0'>"
+            f"<table style='border-collapse:separate;border-spacing:2px;margin:4px 0'>"
             f"<tr style='background:none'><th></th>{heads}</tr>{body}</table>"
         )
 

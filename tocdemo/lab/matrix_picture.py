@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from .runs import Run
 
 _LEFT = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
-_BOX = (
-    "min-width:5.4em;height:2.4em;text-align:center;padding:0 6px;border:2px solid transparent;"
-    "background-clip:padding-box"
-)
-_NAME = f"{_LEFT};font-weight:normal;white-space:nowrap"
+_BOX = "min-width:5.4em;height:2.4em;text-align:center;padding:0 6px;vertical-align:middle"
+_NAME = f"{_LEFT.replace('top', 'middle')};font-weight:normal;white-space:nowrap"
 _TABLE = "border-collapse:collapse;margin:4px 0"
+_SQUARE = "border-collapse:separate;border-spacing:2px;margin:4px 0"
 # For each fault: the table's column, what stands there with the fault, and what stands there without it.
 COLUMNS = {
     "static-app-imports": ("app_imports", "static", "dynamic"),
@@ -113,7 +111,7 @@ def _square(matrix: Matrix) -> str:
         f"{len(matrix.cells)} runs in {matrix.seconds:.1f} s"
     )
     return (
-        f"<p style='margin:6px 0'><b>{caption}</b></p><table style='{_TABLE}'>"
+        f"<p style='margin:6px 0'><b>{caption}</b></p><table style='{_SQUARE}'>"
         f"<tr style='background:none'><th></th>{heads}</tr>{''.join(rows)}</table>"
     )
 
@@ -139,7 +137,7 @@ def _imports(names: frozenset[str]) -> str:
 
 def _box(cell: Cell | None) -> str:
     if cell is None:
-        return f"<td style='{_BOX};border:2px dashed #8c959f'>not run</td>"
+        return f"<td style='{_BOX};border:1px dashed #8c959f'>not run</td>"
     symbol, _, background, colour = LOOKS[_worst(cell.run)]
     tip = escape("\n".join([cell.run.title, cell.run.summary(), *cell.run.error_lines]), quote=True)
     return (
@@ -158,7 +156,7 @@ def _worst(run: Run) -> str:
 def _effects(matrix: Matrix) -> str:
     rows = "".join(_effect(effect) for effect in matrix.effects())
     title = "Each change, with the others held: how many tests more pass"
-    return f"<p style='margin:10px 0 2px'><b>{title}</b></p><table style='{_TABLE}'>{rows}</table>"
+    return f"<p style='margin:10px 0 2px'><b>{title}</b></p><table style='{_SQUARE}'>{rows}</table>"
 
 
 def _effect(effect: Effect) -> str:
@@ -171,7 +169,7 @@ def _gain(before: int, after: int) -> str:
     gain = after - before
     look = LOOKS["passed" if gain > 0 else "failed"] if gain else None
     paint = (
-        f"background-color:{look[2]};color:{look[3]};font-weight:bold" if look else "border:2px solid #8c959f"
+        f"background-color:{look[2]};color:{look[3]};font-weight:bold" if look else "border:1px solid #8c959f"
     )
     tip = f"{before} passed without it, {after} with it"
     return f'<td title="{tip}" style="{_BOX};min-width:3em;{paint}">{_signed(gain)}</td>'
