@@ -4,6 +4,7 @@
 call. The runs are those of `combinations`: throw-away copies, never the learner's workspace.
 """
 
+import dataclasses
 from typing import Any
 
 import ipywidgets
@@ -34,10 +35,15 @@ class Panel(ipywidgets.VBox):
         """Run the 28 in the state of the switches, and show the grid."""
         try:
             run = combinations.combination([*combinations.HELD, *self.faults], self.backend.value)
+            run = dataclasses.replace(run, title=self._title())
         except inline.CannotRun as error:
             self.shown.value = grid.preformatted(f"Not run: {error}")
             return
         self.shown.value = run._repr_mimebundle_()["text/html"]
+
+    def _title(self) -> str:
+        made = [matrix_picture.change(name) for name in self.switches if name not in self.faults]
+        return " + ".join(made) or "no change"
 
     def _changed(self, change: dict[str, Any]) -> None:
         self.switches["unbound-client"].disabled = self.backend.value in combinations.NO_IO_LOOP

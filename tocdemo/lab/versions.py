@@ -5,6 +5,7 @@ Environments are made by uv and kept below `.tocdemo/versions`. The suites run a
 the embedded server, and their results are read from JUnit files. Knows nothing of notebooks.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -120,14 +121,17 @@ class Versions:
         return "\n".join([self._label(), *lines, *(f"{p.driver}: {p.why}" for p in self.pairs if p.why)])
 
     def _repr_html_(self) -> str:
-        left = "text-align:left;padding:2px 10px 2px 0"
+        left = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
         heads = "".join(f"<th style='{left}'>{head}</th>" for head in self._heads())
-        rows = [
-            "".join(
-                f"<td style='{left}' title='{escape(pair.why, quote=True)}'>{v}</td>" for v in self._row(pair)
-            )
-            for pair in self.pairs
-        ]
+        rows = []
+        for _, group in itertools.groupby(self.pairs, key=lambda pair: (pair.driver, pair.python)):
+            pairs = list(group)
+            for pair in pairs:
+                # One cell for the driver and one for its Python, beside all the rows that share them.
+                words = [(word, f" rowspan='{len(pairs)}'") for word in self._row(pair)[:2]]
+                words = words if pair is pairs[0] else []
+                words += [(word, f" title='{escape(pair.why, quote=True)}'") for word in self._row(pair)[2:]]
+                rows.append("".join(f"<td style='{left}'{more}>{escape(word)}</td>" for word, more in words))
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         return (
             f"<p style='margin:4px 0'><b>{escape(self._label())}</b></p>"

@@ -181,6 +181,7 @@ def test_the_panel_runs_what_its_switches_say():
     board.switches["static-test-imports"].value = True
     assert "28 passed" in board.shown.value
     assert board.faults == ["sync-fixture", "unbound-client"]
+    assert "dynamic references in the app + dynamic references in the tests: 28 passed" in board.shown.value
 
 
 def test_the_panel_says_why_it_cannot_run(monkeypatch):

@@ -84,3 +84,9 @@ def test_a_record_is_read_as_it_was_written(monkeypatch, tmp_path):
     assert versions.recorded() == versions.Versions("2026-01-02", (pair,))
     assert "Recorded on 2026-01-02" in str(versions.recorded())
     assert "2 P, 26 F" in versions.recorded()._repr_html_()
+
+
+def test_the_table_names_each_driver_once_beside_its_rows():
+    html = versions.recorded()._repr_html_()
+    assert html.count("<tr>") == 1 + len(versions.recorded().pairs)
+    assert [html.count(f">{driver.title}<") for driver in versions.DRIVERS] == [1] * len(versions.DRIVERS)
