@@ -23,7 +23,6 @@ USED_UP = "used up "
 
 # A command as the wire knows it: the server's number of the connection, and the request id.
 Sent = tuple[int, int]
-Note = Callable[[Sent, str], None]
 Operation = Callable[[Any, str], Awaitable[Any]]
 
 _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operation", default=None)
@@ -37,6 +36,33 @@ class CannotExplore(Exception):
     """The operations cannot be explored, or a schedule does not fit them; the message says why."""
 
 
+class Notes:
+    """What is known of the commands that operations send: whose each is, and what came of it.
+
+    `effects` has an entry only for a command that did nothing: "no match", or an error's name. `on_sending`
+    is called after each note of a sender. All of it on the threads that send.
+    """
+
+    def __init__(self, on_sending: Callable[[], None] = lambda: None) -> None:
+        self.owners: dict[Sent, str] = {}
+        self.effects: dict[Sent, str] = {}
+        self.on_sending = on_sending
+
+    def sends(self, sent: Sent, letter: str) -> None:
+        """The operation is about to send this command."""
+        self.owners[sent] = letter
+        self.on_sending()
+
+    def did_nothing(self, sent: Sent, effect: str) -> None:
+        """The command was answered, and nothing came of it."""
+        self.effects[sent] = effect
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.owners.clear()
+        self.effects.clear()
+
+
 @dataclass(frozen=True)
 class Backend:
     """The modules `base` and `toc_transactions` of the backend, and the function that closes its client."""
@@ -47,11 +73,10 @@ class Backend:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, database: Database, note: Note) -> Iterator[Backend]:
+def opened(folder: Path, database: Database, notes: Notes) -> Iterator[Backend]:
     """Import the backend that lies in `folder` afresh, with a listener at its client from the start.
 
-    `note` is called with each command that an operation sends, and the operation's letter, on the thread that
-    sends it. Raises CannotExplore when there is no backend.
+    `notes` is told of each command that an operation sends. Raises CannotExplore when there is no backend.
     """
     if not (folder / "app").is_dir():
         raise CannotExplore(f"There is no backend in {folder}: expected a folder `app` there")
@@ -62,7 +87,7 @@ def opened(folder: Path, database: Database, note: Note) -> Iterator[Backend]:
         drivers = importlib.import_module("app.db.driver")
         make_client = drivers.make_client
         drivers.make_client = lambda settings, **options: make_client(
-            settings, event_listeners=[_Listener(note)], **options
+            settings, event_listeners=[_Listener(notes)], **options
         )
         base = importlib.import_module("app.db.base")
         toc = importlib.import_module("app.db.toc_transactions")
@@ -92,21 +117,28 @@ def told(given: Any) -> str:
 
 
 class _Listener(monitoring.CommandListener):
-    """Tells of each command, on the thread (or task) that sends it, whose it is."""
+    """Tells of each command, on the thread (or task) that sends it, whose it is and when it did nothing."""
 
-    def __init__(self, note: Note) -> None:
-        self._note = note
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         letter = _operation.get()
         if letter is not None:
-            self._note((event.server_connection_id, event.request_id), letter)
+            self._notes.sends((event.server_connection_id, event.request_id), letter)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Nothing: the gate says when a command is over."""
+        if event.command_name in ("update", "delete") and event.reply.get("n") == 0:
+            self._did_nothing(event, "no match")
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Nothing, as above."""
+        self._did_nothing(event, event.failure.get("codeName") or "error")
+
+    def _did_nothing(
+        self, event: monitoring.CommandSucceededEvent | monitoring.CommandFailedEvent, effect: str
+    ) -> None:
+        if _operation.get() is not None:
+            self._notes.did_nothing((event.server_connection_id, event.request_id), effect)
 
 
 async def _no_wait(attempt: int) -> None:

@@ -31,7 +31,7 @@ from tocdemo.server import EmbeddedServer, GateState, Pending
 
 from . import explored_backend, explorer_processes, orders_picture
 from .databases import PREFIX, Database
-from .explored_backend import USED_UP, CannotExplore, Operation, Sent
+from .explored_backend import USED_UP, CannotExplore, Notes, Operation, Sent
 
 NAME = f"{PREFIX}explorer"
 DATA_COMMANDS = ("find", "insert", "update", "delete", "findAndModify", "aggregate", "count", "distinct")
@@ -46,14 +46,16 @@ SAFETY_NET = 30.0  # seconds without any quiet state: the operations wait for so
 
 
 class Step(NamedTuple):
-    """A command of an operation, such as A's "find"; `waits` when it met a document that was claimed.
+    """A command of an operation, such as A's "find".
 
-    A command that waited comes a second time, as the step in which it goes on.
+    `waits` when it met a document that a transaction had claimed; it comes a second time, as the step in
+    which it goes on. `effect` is empty, or says that it did nothing: "no match", or the name of an error.
     """
 
     letter: str
     command: str
     waits: bool = False
+    effect: str = ""
 
 
 @dataclass(frozen=True)
@@ -296,26 +298,27 @@ class _Ending:
 class _Explorer:
     """Runs the operations once for each schedule that it is given, on one loop and one client."""
 
-    def __init__(self, gate: Any, books: Any, attempts: int | None, stopped: threading.Event) -> None:
-        self.gate, self.books, self.attempts, self.stopped = gate, books, attempts, stopped
+    def __init__(
+        self, gate: Any, books: Any, notes: Notes, attempts: int | None, stopped: threading.Event
+    ) -> None:
+        self.gate, self.books, self.notes = gate, books, notes
+        self.attempts, self.stopped = attempts, stopped
         self.operations: dict[str, Callable[[str], Awaitable[Any]]] = {}
-        self.owners: dict[Sent, str] = {}
         self.told_later = False  # whether a command can be held before it is known whose it is
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._over = 0  # operations of the present order that came to an end
         self._new_books: list[ObjectId] = []
 
-    def note(self, sent: Sent, letter: str) -> None:
-        """An operation in another process sends a command; called on any thread."""
-        self.owners[sent] = letter
+    def look_again(self) -> None:
+        """Look at the state once more; called on any thread."""
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, schedule: str) -> tuple[_Ending, list[list[str]]]:
         """Follow `schedule`, then always the first choice. Returns how it ended, and each step's choices."""
         book = await self._new_book()
         self._over = 0
-        self.owners.clear()
+        self.notes.clear()
         tasks: dict[str, asyncio.Task] = {}
         end = self.gate.on_change(self._wake)
         try:
@@ -339,7 +342,7 @@ class _Explorer:
         return tuple(ending.order(stored[ending.book]) for ending in endings)
 
     def _is_step(self, pending: Pending) -> bool:
-        if not self.told_later and _sent(pending) not in self.owners:
+        if not self.told_later and _sent(pending) not in self.notes.owners:
             return False
         on_books = pending.collection == "books" and pending.command in DATA_COMMANDS
         return on_books or pending.command == COMMIT
@@ -374,12 +377,14 @@ class _Explorer:
         steps: list[Step] = []
         choices: list[list[str]] = []
         begun = _Attempts(self.attempts)
-        released = None
+        released: Pending | None = None
         while True:
             state = await self._quiet(tasks)
-            if any(each.ticket == released for each in state.blocked):
-                steps[-1] = steps[-1]._replace(waits=True)
-            held = {self.owners[_sent(each)]: each for each in state.held}
+            if released is not None:
+                waits = any(each.ticket == released.ticket for each in state.blocked)
+                effect = "" if waits else self.notes.effects.get(_sent(released), "")
+                steps[-1] = steps[-1]._replace(waits=waits, effect=effect)
+            held = {self.notes.owners[_sent(each)]: each for each in state.held}
             if not held:
                 return steps, choices
             done = [letter for letter, command in held.items() if begun.used_up(letter, command)]
@@ -396,8 +401,8 @@ class _Explorer:
             begun.note(wanted, held[wanted])
             steps.append(Step(wanted, held[wanted].command))
             choices.append(sorted(held))
-            released = held[wanted].ticket
-            self.gate.release(held[wanted])
+            released = held[wanted]
+            self.gate.release(released)
 
     async def _quiet(self, tasks: dict[str, asyncio.Task]) -> GateState:
         """Wait until no operation can go on by itself. Nothing is held then only when all are over."""
@@ -414,7 +419,7 @@ class _Explorer:
 
     def _at_rest(self, state: GateState, tasks: dict[str, asyncio.Task]) -> bool:
         """Whether each operation is held, blocked, over, or waits for a lock. Raises when they are stuck."""
-        waiting = {self.owners.get(_sent(each)) for each in (*state.held, *state.blocked)}
+        waiting = {self.notes.owners.get(_sent(each)) for each in (*state.held, *state.blocked)}
         if None in waiting:
             return False
         active = [letter for letter, task in tasks.items() if letter not in waiting and not task.done()]
@@ -514,16 +519,16 @@ async def _work(
     work: Callable[[_Explorer], Awaitable[list[_Ending]]],
 ) -> tuple[Order, ...]:
     lettered = dict(zip(LETTERS, operations, strict=False))
-    owners: dict[Sent, str] = {}
+    notes = Notes()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(EmbeddedServer(replica_set="rs0" if options.replica_set else None))
         database = Database(server.uri, NAME, options.driver)
-        backend = stack.enter_context(explored_backend.opened(folder, database, owners.__setitem__))
-        explorer = _Explorer(server.gate, backend.base.books_collection, options.attempts, stopped)
-        explorer.owners = owners
+        backend = stack.enter_context(explored_backend.opened(folder, database, notes))
+        explorer = _Explorer(server.gate, backend.base.books_collection, notes, options.attempts, stopped)
         if options.processes:
             explorer.told_later = True
-            processes = explorer_processes.Processes(folder, database, lettered, explorer.note)
+            notes.on_sending = explorer.look_again
+            processes = explorer_processes.Processes(folder, database, lettered, notes)
             stack.callback(processes.close)
             explorer.operations = {each: functools.partial(processes.run, each) for each in lettered}
         else:

@@ -1,8 +1,8 @@
 """Operations that each run in a Python process of their own, as two workers of a web server do.
 
 The explorer starts them with `Processes`; each then runs this module, and is told by a line on its standard
-input to run its operation once on a book. It answers with a line for each command that it is about to send,
-and a line with the end. It knows nothing of orders and gates.
+input to run its operation once on a book. It answers with a line for each command that it is about to send or
+that did nothing, and a line with the end. It knows nothing of orders and gates.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from typing import Any
 
 from . import explored_backend
 from .databases import Database
-from .explored_backend import CannotExplore, Note, Operation, Told
+from .explored_backend import CannotExplore, Notes, Operation, Sent, Told
 
 
 class Processes:
     """A process for each operation, until `close`.
 
-    `note` is called as by `explored_backend.opened`, on a thread of this process. Raises CannotExplore for an
-    operation that cannot be sent to another process.
+    `notes` is told what the processes tell, on threads of this one. Raises CannotExplore for an operation
+    that cannot be sent to another process.
     """
 
     def __init__(
-        self, folder: Path, database: Database, operations: Mapping[str, Operation], note: Note
+        self, folder: Path, database: Database, operations: Mapping[str, Operation], notes: Notes
     ) -> None:
-        self._note = note
+        self._notes = notes
         self._ends: dict[str, Callable[[str | None], None]] = {}
         self._children: dict[str, subprocess.Popen] = {}
         jobs = {letter: _pickled(folder, database, letter, each) for letter, each in operations.items()}
@@ -81,7 +81,9 @@ class Processes:
             for line in child.stdout:
                 message = json.loads(line)
                 if "sends" in message:
-                    self._note(tuple(message["sends"]), letter)
+                    self._notes.sends(tuple(message["sends"]), letter)
+                elif "did_nothing" in message:
+                    self._notes.did_nothing(tuple(message["did_nothing"]), message["effect"])
                 else:
                     self._ends[letter](message["told"])
         with contextlib.suppress(KeyError, RuntimeError):  # nobody waits, or their loop is closed
@@ -101,24 +103,38 @@ def _pickled(folder: Path, database: Database, letter: str, operation: Operation
 # --- in the other process ----------------------------------------------------------------------------------
 
 
+class _Messages(Notes):
+    """Notes that go to the process of the explorer, a line each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._out = sys.stdout
+        sys.stdout = sys.stderr  # what the backend prints is no message
+
+    def say(self, **message: Any) -> None:
+        """Write a line."""
+        self._out.write(f"{json.dumps(message)}\n")
+        self._out.flush()
+
+    def sends(self, sent: Sent, letter: str) -> None:
+        self.say(sends=sent)
+
+    def did_nothing(self, sent: Sent, effect: str) -> None:
+        self.say(did_nothing=sent, effect=effect)
+
+
 def _main() -> None:
     folder, database, letter, operation = pickle.load(sys.stdin.buffer)
-    out, sys.stdout = sys.stdout, sys.stderr  # what the backend prints is no answer
-
-    def say(**message: Any) -> None:
-        out.write(f"{json.dumps(message)}\n")
-        out.flush()
-
-    def note(sent: tuple[int, int], _: str) -> None:
-        say(sends=sent)
+    messages = _Messages()
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
             coroutine = _once(operation, backend, line.decode().strip())
-            say(told=await loop.create_task(coroutine, context=explored_backend.context_of(letter)))
+            context = explored_backend.context_of(letter)
+            messages.say(told=await loop.create_task(coroutine, context=context))
 
-    with explored_backend.opened(folder, database, note) as backend:
+    with explored_backend.opened(folder, database, messages) as backend:
         asyncio.run(serve())
 
 

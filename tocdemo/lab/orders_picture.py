@@ -21,11 +21,12 @@ READS = ("find", "aggregate", "count", "distinct")
 _BORDER = "var(--jp-border-color1, #8c959f)"
 _CARD = f"display:inline-block;vertical-align:top;margin:4px 10px 8px 0;border-left:3px solid {_BORDER}"
 _TABLE = "border-collapse:separate;border-spacing:2px;margin:0"
-_STEP = "height:1.9em;min-width:4.2em;text-align:center;padding:0 4px;white-space:nowrap"
+_STEP = "height:2.6em;min-width:4.2em;text-align:center;padding:0 4px;white-space:nowrap;line-height:1.15"
 _READ = f"{_STEP};border:1px solid {_BORDER}"
 _WRITE = f"{_STEP};border:1px solid #0b5fa5;background:#0b5fa5;color:#ffffff;font-weight:bold"
 _COMMIT = f"{_STEP};border:1px solid #6639a6;background:#6639a6;color:#ffffff;font-weight:bold"
-_WAITS = f"{_STEP};border:2px dashed #0b5fa5"
+_NOTHING = f"{_STEP};border:2px dashed {_BORDER}"
+_SMALL = "font-size:85%"
 _LANE = "font-weight:bold;text-align:center;padding:0 6px;border:none"
 _BETWEEN = "padding:0;border:none"
 
@@ -104,7 +105,12 @@ def _outcome(order: Order) -> str:
 
 
 def _command(step: Step) -> str:
-    return SHORT.get(step.command, step.command) + (" waits" if step.waits else "")
+    effect = _effect(step)
+    return f"{SHORT.get(step.command, step.command)}{f' ({effect})' if effect else ''}"
+
+
+def _effect(step: Step) -> str:
+    return "waits" if step.waits else "conflict" if step.effect == "WriteConflict" else step.effect
 
 
 # --- a diagram: a lane for each operation, a column for each step -------------------------------------------
@@ -133,15 +139,16 @@ def _lane(letter: str, order: Order) -> str:
 
 def _cell(step: Step, place: int, letter: str, own: list[int]) -> str:
     if step.letter == letter:
-        return f"<td style='{_style(step)}'>{escape(_command(step))}</td>"
+        effect = f"<div style='{_SMALL}'>{escape(_effect(step))}</div>" if _effect(step) else ""
+        return f"<td style='{_style(step)}'>{escape(SHORT.get(step.command, step.command))}{effect}</td>"
     under_way = own and own[0] < place < own[-1]
     line = f"<div style='border-top:2px solid {_BORDER}'></div>" if under_way else ""
     return f"<td style='{_BETWEEN}'>{line}</td>"
 
 
 def _style(step: Step) -> str:
-    if step.waits:
-        return _WAITS
+    if _effect(step):
+        return _NOTHING
     if step.command == "commitTransaction":
         return _COMMIT
     return _READ if step.command in READS else _WRITE

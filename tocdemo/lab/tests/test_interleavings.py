@@ -39,7 +39,9 @@ def test_no_order_of_two_guarded_adds_loses_a_chapter(driver):
 
     assert (len(found.orders), len(found.losing)) == (6, 0)
     assert {order.titles for order in found.orders} == {("Chapter 1", "Chapter 2", "One", "Two")}
-    assert sum(len(order.steps) > 4 for order in found.orders) == 4  # those try a second time
+    twice = [order for order in found.orders if len(order.steps) > 4]
+    assert len(twice) == 4  # those try a second time
+    assert all([step.effect for step in order.steps].count("no match") == 1 for order in twice)
 
 
 def test_three_unguarded_adds_lose_in_84_of_90_orders(unguarded):
@@ -175,6 +177,7 @@ def test_transactions_that_retry_lose_nothing_and_are_ended_when_their_attempts_
 
     assert (len(found.orders), len(found.losing), len(found.using_up), len(found.failing)) == (26, 0, 12, 0)
     assert {result for order in found.using_up for result in order.results} == {"done", "used up 2 attempts"}
+    assert {step.effect for order in found.orders for step in order.steps} == {"", "WriteConflict"}
     assert all(order.version == 1 + order.results.count("done") for order in found.orders)
     assert found == explore(sources.BACKEND, two, driver=driver, replica_set=True, attempts=2)
 
@@ -196,7 +199,7 @@ def test_a_write_that_waits_for_a_transaction_is_shown_and_goes_on_as_a_step():
     waiting = [order for order in found.orders if any(step.waits for step in order.steps)]
     assert {order.schedule for order in waiting} == {"AABBABBB", "ABABABBB", "BAABABBB"}
     assert not found.losing
-    assert "B update waits  A commit  B update" in str(found)
+    assert "B update (waits)  A commit  B update (no match)" in str(found)
 
 
 def test_operations_that_wait_for_the_same_transaction_go_on_in_every_order():
