@@ -16,6 +16,8 @@ import pytest
 from . import inline, runs, suite
 
 MODULE_LEVEL = "outside of any function"
+_ALL = "Every statement was reached."
+_SMALL = "margin:4px 0"
 # What stands in the margin, and its colour. The mark says what the colour says.
 _REACHED, _MISSED = "+", "!"
 _EDGES = {
@@ -48,10 +50,7 @@ class Coverage:
     @property
     def left_out(self) -> dict[str, tuple[int, ...]]:
         """The numbers of the missed lines, for each function that has some, by its name, in their order."""
-        found: dict[str, list[int]] = {}
-        for number in self.missed:
-            found.setdefault(self._function(number), []).append(number)
-        return {name: tuple(numbers) for name, numbers in found.items()}
+        return {name: tuple(numbers) for name, (numbers, _) in self._by_function().items()}
 
     def summary(self) -> str:
         """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
@@ -62,9 +61,15 @@ class Coverage:
             f"({counts})"
         )
 
-    def _function(self, number: int) -> str:
-        around = [name for name, first, last in _functions("\n".join(self.lines)) if first <= number <= last]
-        return around[-1] if around else MODULE_LEVEL
+    def _by_function(self) -> dict[str, tuple[list[int], range]]:
+        """Return the missed lines of each function that has some, and all of its lines."""
+        functions = list(_functions("\n".join(self.lines)))
+        found: dict[str, tuple[list[int], range]] = {}
+        for number in self.missed:
+            around = [(name, lines) for name, lines in functions if number in lines]
+            name, lines = around[-1] if around else (MODULE_LEVEL, range(0))
+            found.setdefault(name, ([], lines))[0].append(number)
+        return found
 
     def _marks(self) -> list[str]:
         """Return a mark for each line: a statement's further lines have the mark of its first."""
@@ -74,29 +79,29 @@ class Coverage:
             marks[first - 1 : last] = [mark] * (last - first + 1)
         return marks
 
-    def _words(self) -> list[str]:
-        if not self.missed:
-            return ["Every statement was reached."]
-        return [f"{name}: {_ranges(numbers)}" for name, numbers in self.left_out.items()]
-
     def __str__(self) -> str:
-        head = [self.summary(), *(["Lines left out:"] if self.missed else [])]
-        return "\n".join([*head, *(f"  {words}" for words in self._words())])
+        if not self.missed:
+            return f"{self.summary()}\n{_ALL}"
+        words = [f"  {name}: {_ranges(numbers)}" for name, numbers in self.left_out.items()]
+        return "\n".join([self.summary(), "Lines left out:", *words])
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(words)}</li>" for words in self._words())
-        title = "Lines left out, by function" if self.missed else "Nothing is left out"
-        rows = zip(self._marks(), self.lines, strict=True)
-        listing = "".join(_html_line(number, mark, line) for number, (mark, line) in enumerate(rows, 1))
-        return (
-            f"<p style='margin:4px 0'><b>{escape(self.summary())}</b></p>"
-            f"<p style='margin:4px 0'>{title}:</p><ul style='margin:4px 0'>{items}</ul>"
-            f"<p style='margin:4px 0'><code>{_REACHED}</code> reached, <code>{_MISSED}</code> not reached, "
-            f"no mark: not a statement</p>"
-            f"<div tabindex='0' role='region' aria-label='{escape(self.path, quote=True)}, line by line' "
-            f"style='max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
-            f"font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
-            f"border:1px solid var(--jp-border-color2, #bbb)'>{listing}</div>"
+        marks = self._marks()
+        rows = [_html_line(number, *row) for number, row in enumerate(zip(marks, self.lines, strict=True), 1)]
+        head = "Lines left out, by function (a click shows the function):" if self.missed else _ALL
+        functions = [
+            _unfolding(f"{name}: {_ranges(numbers)}", [rows[line - 1] for line in lines])
+            for name, (numbers, lines) in self._by_function().items()
+        ]
+        return "".join(
+            (
+                f"<p style='{_SMALL}'><b>{escape(self.summary())}</b></p>",
+                f"<p style='{_SMALL}'>{head}</p>",
+                *functions,
+                f"<p style='{_SMALL}'>The whole module: <code>{_REACHED}</code> reached, "
+                f"<code>{_MISSED}</code> not reached, no mark: not a statement</p>",
+                _listing(rows, f"{self.path}, line by line"),
+            )
         )
 
 
@@ -106,13 +111,17 @@ def measure(
     """Run the tests that pytest's `arguments` name, and return what they reach of `module`.
 
     `module` is a path relative to `folder`, which holds the backend. Raises ValueError when there is no such
-    module, and CannotRun when the tests cannot run, or were stopped before their end.
+    module or it does not parse, and CannotRun when the tests cannot run, or were stopped before their end.
     """
     file = (folder / module).resolve()
     if file.suffix != ".py" or not file.is_file() or not file.is_relative_to(folder.resolve()):
         raise ValueError(
             f"There is no module {module!r} in {folder}; expected a path such as app/db/toc_transactions.py"
         )
+    try:
+        ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        raise ValueError(f"{module} is not Python: line {error.lineno}, {error.msg}") from error
     tracer = _Tracer(file)
     run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
     if run.note or tracer.found is None:
@@ -147,16 +156,16 @@ class _Tracer:
         self.found = tuple(statements), tuple(missed), self._text
 
 
-def _functions(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the name, the first and the last line of each function, an inner one after the one around it."""
+def _functions(text: str) -> Iterator[tuple[str, range]]:
+    """Yield the name and the lines of each function, an inner one after the one around it."""
 
-    def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, int, int]]:
+    def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, range]]:
         for child in ast.iter_child_nodes(node):
             name = prefix
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 name = f"{prefix}.{child.name}" if prefix else child.name
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield name, child.lineno, child.end_lineno
+                yield name, range(child.lineno, child.end_lineno + 1)
             yield from walk(child, name)
 
     yield from walk(ast.parse(text), "")
@@ -178,6 +187,22 @@ def _ranges(numbers: Sequence[int]) -> str:
     """Return "line 3" or "lines 3, 7": every one by itself, as between two there may be no statement."""
     word = "line" if len(numbers) == 1 else "lines"
     return f"{word} {', '.join(map(str, numbers))}"
+
+
+def _unfolding(words: str, rows: Sequence[str]) -> str:
+    if not rows:
+        return f"<p style='{_SMALL}'>{escape(words)}</p>"
+    return f"<details><summary>{escape(words)}</summary>{_listing(rows, words)}</details>"
+
+
+def _listing(rows: Sequence[str], label: str) -> str:
+    """Return lines of source in a box of their own, which scrolls, also by the keyboard."""
+    return (
+        f"<div tabindex='0' role='region' aria-label='{escape(label, quote=True)}' "
+        f"style='max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
+        f"font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
+        f"border:1px solid var(--jp-border-color2, #bbb);margin:4px 0'>{''.join(rows)}</div>"
+    )
 
 
 def _html_line(number: int, mark: str, line: str) -> str:

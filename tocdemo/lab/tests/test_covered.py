@@ -152,7 +152,8 @@ def test_the_text_names_what_is_left_out(small):
 def test_the_listing_marks_each_line_of_a_statement(small):
     html = measure(small)._repr_html_()
 
-    shown = [unescape(line.partition("</div>")[0].partition(">")[2]) for line in html.split("<div")[2:]]
+    module = html.partition("The whole module")[2]
+    shown = [unescape(line.partition("</div>")[0].partition(">")[2]) for line in module.split("<div")[2:]]
     assert [line[0] for line in shown] == list(
         "   +++++++++".replace("+++++++++", "++++++  ++ ! + ")
     ) or shown
@@ -164,11 +165,23 @@ def test_the_listing_marks_each_line_of_a_statement(small):
     assert all(colour in html for colour in ("var(--jp-success-color1", "var(--jp-error-color1"))
 
 
+def test_each_function_with_lines_left_out_unfolds(small):
+    html = measure(small)._repr_html_()
+
+    function = html.partition("<summary>left_out: lines 21, 22, 25, 26</summary>")[2].partition("</details>")[
+        0
+    ]
+    assert "  20  def left_out():" in function
+    assert "  26          pass" in function
+    assert "class Shelf" not in function
+
+
 def test_a_percentage_is_never_rounded_up_to_100():
     found = covered.Coverage("app/x.py", ("",) * 300, tuple(range(1, 301)), (7,), runs.Run((), 0.0))
 
     assert "99 %" in found.summary()
     assert found.left_out == {covered.MODULE_LEVEL: (7,)}
+    assert "outside of any function: line 7" in found._repr_html_()
 
 
 def test_when_all_is_reached_it_says_so():
@@ -176,8 +189,9 @@ def test_when_all_is_reached_it_says_so():
 
     assert str(found).splitlines() == [
         "app/x.py: 100 %, 1 of 1 statements reached (no tests)",
-        "  Every statement was reached.",
+        "Every statement was reached.",
     ]
+    assert "Every statement was reached." in found._repr_html_()
 
 
 # --- What is refused
@@ -187,6 +201,13 @@ def test_when_all_is_reached_it_says_so():
 def test_what_is_no_module_of_the_folder_is_refused(small, module):
     with pytest.raises(ValueError, match="expected a path such as"):
         measure(small, module)
+
+
+def test_a_module_that_does_not_parse_is_refused(small):
+    (small / "app/module.py").write_text("x = 1\ndef (:\n")
+
+    with pytest.raises(ValueError, match=r"app/module\.py is not Python: line 2, "):
+        measure(small)
 
 
 def test_a_stopped_run_gives_no_percentage(small, monkeypatch):
