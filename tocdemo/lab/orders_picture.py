@@ -21,12 +21,12 @@ READS = ("find", "aggregate", "count", "distinct")
 _BORDER = "var(--jp-border-color1, #8c959f)"
 _CARD = f"display:inline-block;vertical-align:top;margin:4px 10px 8px 0;border-left:3px solid {_BORDER}"
 _TABLE = "border-collapse:separate;border-spacing:2px;margin:0"
-_STEP = "height:2.6em;min-width:4.2em;text-align:center;padding:0 4px;white-space:nowrap;line-height:1.15"
+_STEP = "height:1.9em;min-width:3.8em;text-align:center;padding:0 3px;white-space:nowrap;line-height:1.15"
 _READ = f"{_STEP};border:1px solid {_BORDER}"
 _WRITE = f"{_STEP};border:1px solid #0b5fa5;background:#0b5fa5;color:#ffffff;font-weight:bold"
 _COMMIT = f"{_STEP};border:1px solid #6639a6;background:#6639a6;color:#ffffff;font-weight:bold"
 _NOTHING = f"{_STEP};border:2px dashed {_BORDER}"
-_SMALL = "font-size:85%"
+_SMALL = "font-size:80%"
 _LANE = "font-weight:bold;text-align:center;padding:0 6px;border:none"
 _BETWEEN = "padding:0;border:none"
 
@@ -57,15 +57,18 @@ def html(orders: Orders) -> str:
     """Return the orders as HTML: the counts, the diagrams, what was covered, and the text to unfold."""
     said = escape(f"{summary(orders)} ({orders.seconds:.1f} s)")
     grouped = len(orders.orders) > EACH
+    note = "One diagram for each outcome: one of its shortest orders" if grouped else ""
     if grouped:
-        groups = sorted(orders.outcomes().values(), key=len, reverse=True)
-        cards = [_card(min(group, key=lambda each: len(each.steps)), len(group)) for group in groups]
+        groups = _groups(orders)
+        cards = [_card(_shortest(group), len(group)) for group in groups]
+        if len(groups) == 1:  # the shortest alone would be a poor picture of them
+            cards.append(_card(max(groups[0], key=lambda each: len(each.steps))))
+            note += ", and one of its longest"
     else:
         cards = [_card(order) for order in orders.orders]
-    note = "One diagram for each outcome: one of its shortest orders." if grouped else ""
     return (
         f"<p style='margin:6px 0'><b>{said}</b></p>"
-        + (f"<p style='margin:4px 0'>{note}</p>" if note else "")
+        + (f"<p style='margin:4px 0'>{note}.</p>" if note else "")
         + f"<div style='max-width:100%;overflow-x:auto'>{''.join(cards)}</div>"
         + f"<p style='margin:4px 0'>{escape(orders.covers)}</p>"
         + f"<details><summary>The same as text</summary>{preformatted(text(orders))}</details>"
@@ -76,11 +79,18 @@ def _lines(orders: Orders) -> list[str]:
     if len(orders.orders) <= EACH:
         return [order_line(order) for order in orders.orders]
     lines = []
-    for group in sorted(orders.outcomes().values(), key=len, reverse=True):
-        sample = min(group, key=lambda each: len(each.steps))
-        mark = _mark(sample)
-        lines.append(f"{len(group):>5} × {mark}  {_outcome(sample)}, such as {sample.schedule}")
+    for group in _groups(orders):
+        sample = _shortest(group)
+        lines.append(f"{len(group):>5} × {_mark(sample)}  {_outcome(sample)}, such as {sample.schedule}")
     return lines
+
+
+def _groups(orders: Orders) -> list[list[Order]]:
+    return sorted(orders.outcomes().values(), key=len, reverse=True)
+
+
+def _shortest(group: list[Order]) -> Order:
+    return min(group, key=lambda each: len(each.steps))
 
 
 def _counted(orders: tuple[Order, ...]) -> str:

@@ -56,6 +56,9 @@ def test_no_order_of_three_guarded_adds_loses_a_chapter():
     assert (len(found.orders), len(found.losing)) == (498, 0)
     assert {order.version for order in found.orders} == {4}
     assert len({order.schedule for order in found.orders}) == 498
+    shown = orders_picture.html(found)  # of orders that all end alike, a short one and a long one
+    assert shown.count("<table") == 2
+    assert ">no match</div>" in shown
 
 
 @pytest.mark.parametrize(("mended", "losing"), [(False, 4), (True, 0)])
