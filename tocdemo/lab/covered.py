@@ -201,7 +201,9 @@ def _listing(rows: Sequence[str], label: str) -> str:
         f"<div tabindex='0' role='region' aria-label='{escape(label, quote=True)}' "
         f"style='max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
         f"font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
-        f"border:1px solid var(--jp-border-color2, #bbb);margin:4px 0'>{''.join(rows)}</div>"
+        f"border:1px solid var(--jp-border-color2, #bbb);margin:4px 0'>"
+        # As wide as its longest line, so that the colours do not end where a narrow window does.
+        f"<div style='display:inline-block;min-width:100%'>{''.join(rows)}</div></div>"
     )
 
 

@@ -153,7 +153,7 @@ def test_the_listing_marks_each_line_of_a_statement(small):
     html = measure(small)._repr_html_()
 
     module = html.partition("The whole module")[2]
-    shown = [unescape(line.partition("</div>")[0].partition(">")[2]) for line in module.split("<div")[2:]]
+    shown = [unescape(line.partition("</div>")[0].partition(">")[2]) for line in module.split("<div")[3:]]
     assert [line[0] for line in shown] == list(
         "   +++++++++".replace("+++++++++", "++++++  ++ ! + ")
     ) or shown
