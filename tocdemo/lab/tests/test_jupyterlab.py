@@ -1,4 +1,4 @@
-"""Lesson 01 as a learner meets it: JupyterLab in a real Chromium, Run All, and the grid."""
+"""What a learner meets: JupyterLab in a real Chromium, Run All, the grid, and the panel of switches."""
 
 import json
 import os
@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tocdemo.lab.jupyter import environment, lab_command
 
 ROOT = Path(__file__).resolve().parents[3]
-LESSON = "notebooks/01_alone_and_together.ipynb"
-SCREENSHOT = ROOT / ".tocdemo" / "screenshots" / "01_alone_and_together.png"
+# The shortest lesson that shows the incident, and the one that has the panel.
+LESSON = "notebooks/03_the_async_fixture.ipynb"
+WITH_PANEL = ROOT / "notebooks" / "06_which_change_cured_it.ipynb"
+PANEL = "notebooks/panel.ipynb"
+SCREENSHOTS = ROOT / ".tocdemo" / "screenshots"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 # What JupyterLab does not draw until it is scrolled to, a test would not find.
@@ -25,27 +29,39 @@ ENDED = f"""() => document.querySelector('{ERRORS}') ||
     [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].every(it => /\\d/.test(it.innerText))"""
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Serve a copy of the notebooks with a home folder of its own; yield the lesson's address."""
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed (on Debian: apt install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the notebooks, one more with the panel's cells alone, and a home folder of their own."""
+    place = tmp_path_factory.mktemp("jupyterlab")
     for folder in ("notebooks", "lessons"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    settings = tmp_path / "home/.jupyter/lab/user-settings/@jupyterlab/notebook-extension"
+        shutil.copytree(ROOT / folder, place / folder)
+    notebook = nbformat.read(WITH_PANEL, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id in ("begin", "panel")]
+    nbformat.write(notebook, place / PANEL)
+    settings = place / "home/.jupyter/lab/user-settings/@jupyterlab/notebook-extension"
     settings.mkdir(parents=True)
     (settings / "tracker.jupyterlab-settings").write_text(json.dumps(SETTINGS))
-    runtime = tmp_path / "runtime"
-    own = {"HOME": str(tmp_path / "home"), "JUPYTER_RUNTIME_DIR": str(runtime)}
-    own["TOCDEMO_WORKSPACE"] = str(tmp_path / "workspace")
+    return place
+
+
+@pytest.fixture(scope="module")
+def address(place: Path) -> Iterator[str]:
+    """Serve that place in JupyterLab for all tests here; yield an address with a gap for the document."""
+    runtime, log = place / "runtime", place / "jupyterlab.log"
+    own = {"HOME": str(place / "home"), "JUPYTER_RUNTIME_DIR": str(runtime)}
+    own["TOCDEMO_WORKSPACE"] = str(place / "workspace")
     further = ["--ServerApp.port=0", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True"]
-    command = lab_command(tmp_path, LESSON, *further)
-    log = tmp_path / "jupyterlab.log"
+    command = lab_command(place, LESSON, *further)
     with log.open("w") as file:
-        server = subprocess.Popen(
-            command, env={**environment(), **own}, cwd=tmp_path, stdout=file, stderr=file
-        )
+        server = subprocess.Popen(command, env={**environment(), **own}, cwd=place, stdout=file, stderr=file)
     try:
         described = _described(server, runtime, log)
-        yield f"http://127.0.0.1:{described['port']}/lab/tree/{LESSON}?reset&token={described['token']}"
+        yield f"http://127.0.0.1:{described['port']}/lab/tree/{{}}?reset&token={described['token']}"
     finally:
         server.terminate()
         server.wait(20)
@@ -63,18 +79,18 @@ def _described(server: subprocess.Popen, runtime: Path, log: Path) -> dict:
     raise AssertionError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def page(place: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        environ = {**os.environ, "HOME": str(tmp_path)}
+        environ = {**os.environ, "HOME": str(place / "home")}
         arguments = [*QUIET.split(), "--no-first-run"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=environ)
         yield browser.new_page(viewport={"width": 1280, "height": 1000})
         browser.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (on Debian: apt install chromium)")
-def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
+def run_all(page: Page, address: str) -> None:
+    """Open a notebook, run all its cells, and see that none shows an error."""
     assert page.goto(address).status == 200
     page.get_by_text("| Idle").wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -83,10 +99,29 @@ def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
     assert page.locator(ERRORS).all_inner_texts() == []
     page.get_by_text("| Idle").wait_for(timeout=60_000)
 
+
+def photograph(page: Page, what: Locator, name: str) -> None:
+    what.scroll_into_view_if_needed()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    print(f"screenshot: {SCREENSHOTS / name}.png")
+
+
+def test_run_all_in_jupyterlab_shows_the_grid_of_the_incident(address, page):
+    run_all(page, address.format(LESSON))
     grid = page.locator(".jp-OutputArea-output", has_text="26 failed").filter(has_text="2 passed").first
-    grid.scroll_into_view_if_needed()
-    SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOT)
-    print(f"screenshot: {SCREENSHOT}")
+    photograph(page, grid, Path(LESSON).stem)
     expect(grid.locator("td").first).to_be_visible()
     expect(page.locator(".jp-Dialog, .jp-Notification-Toast, .Toastify__toast")).to_have_count(0)
+
+
+def test_a_switch_of_the_panel_changes_the_grid(address, page):
+    run_all(page, address.format(PANEL))
+    panel = page.locator(".widget-vbox")
+    expect(panel.get_by_text("2 passed, 26 failed")).to_be_visible()
+    panel.get_by_text("dynamic references in the app").click()
+    expect(panel.get_by_text("4 passed, 24 failed")).to_be_visible(timeout=30_000)
+    panel.get_by_text("dynamic references in the tests").click()
+    expect(panel.get_by_text("28 passed")).to_be_visible(timeout=30_000)
+    expect(panel.locator("td", has_text="✗")).to_have_count(0)
+    photograph(page, panel, "panel")
