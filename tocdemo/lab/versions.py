@@ -128,10 +128,11 @@ class Versions:
             pairs = list(group)
             for pair in pairs:
                 # One cell for the driver and one for its Python, beside all the rows that share them.
-                words = [(word, f" rowspan='{len(pairs)}'") for word in self._row(pair)[:2]]
+                words = [(word, f"' rowspan='{len(pairs)}'") for word in self._row(pair)[:2]]
                 words = words if pair is pairs[0] else []
-                words += [(word, f" title='{escape(pair.why, quote=True)}'") for word in self._row(pair)[2:]]
-                rows.append("".join(f"<td style='{left}'{more}>{escape(word)}</td>" for word, more in words))
+                tip = f";white-space:nowrap' title='{escape(pair.why, quote=True)}'"
+                words += [(word, tip) for word in self._row(pair)[2:]]
+                rows.append("".join(f"<td style='{left}{more}>{escape(word)}</td>" for word, more in words))
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         return (
             f"<p style='margin:4px 0'><b>{escape(self._label())}</b></p>"

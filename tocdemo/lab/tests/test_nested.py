@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tocdemo.lab import databases, nested, versions
+from tocdemo.lab import databases, inline, nested, versions, workspaces
 
 PATCHED = [name for name in nested.CASES if "nest_asyncio" in name]
 
@@ -33,6 +33,16 @@ def test_the_installed_versions_measured_again_give_the_record(name):
             Path(sys.executable), case.faults, "motor", server.uri, starter=case.starter
         )
     assert list(counts) == list(pair.counts[name])
+
+
+def test_the_workspaces_28_run_as_the_starter_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
+    workspaces.put(["static-app-imports", "static-test-imports", "sync-fixture", "unbound-client"])
+    run = nested.run(nested.IN_A_LOOP.replace("pytest.main(", "await asyncio.to_thread(pytest.main, "))
+    assert run.error_lines == {"RuntimeError: Event loop is closed": 26}
+    assert run.passed_tests == ["test_update_toc_success", "test_update_toc_invalid_book_id_format"]
+    with pytest.raises(inline.CannotRun, match=r"(?s)No test ran: .*NameError: name 'pytset'"):
+        nested.run("pytset")
 
 
 def test_what_cannot_be_measured_is_not_recorded(monkeypatch, tmp_path, capsys):

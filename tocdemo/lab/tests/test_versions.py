@@ -12,7 +12,8 @@ from tocdemo.lab import databases, versions
 JUNIT = """<testsuites><testsuite>
 <testcase classname="t" name="a"/>
 <testcase classname="t" name="b"><failure message="x"/></testcase>
-<testcase classname="t" name="c"><error message="x"/></testcase>
+<testcase classname="t" name="c">
+<error message="failed on setup with &quot;RuntimeError: no running event loop&quot;"/></testcase>
 <testcase classname="t" name="d"><failure message="x"/></testcase>
 <testcase classname="t" name="d"><error message="in teardown"/></testcase>
 <testcase classname="t" name="e"><skipped/></testcase>
@@ -43,6 +44,12 @@ def test_the_current_pair_measured_again_gives_the_record(state):
 def test_a_test_counts_once_also_when_it_fails_and_its_teardown_too(tmp_path):
     (tmp_path / "report.xml").write_text(JUNIT)
     assert versions.read_junit(tmp_path / "report.xml") == (1, 2, 1)
+    found = versions.junit_results(tmp_path / "report.xml")
+    assert [(each.name, each.outcome, each.error) for each in found[1:4]] == [
+        ("b", "failed", "x"),
+        ("c", "error", "RuntimeError: no running event loop"),
+        ("d", "failed", "x"),
+    ]
 
 
 def test_a_pair_that_cannot_be_built_stays_in_the_table_and_says_why(monkeypatch, tmp_path):
