@@ -2,12 +2,12 @@
 
 `lab.interleavings` calls it, and tests hold the backend's concurrency by it. It covers all orders of the data
 commands on `books` (and of the commits), executed one at a time; not the Python interleavings between two
-awaits. It knows the server's gate and the drivers' command listeners, and loads a copy of the backend that
-lies in some folder; how its results look is for `orders_picture`.
+awaits. It knows the server's gate; `explored_backend` loads a copy of the backend that lies in some folder,
+`explorer_processes` gives each operation a process of its own, and how results look is for `orders_picture`.
 
 How a command finds its operation: each operation runs in a context of its own, a context variable names it
-(Motor carries the context into its executor), a command listener notes the request id that the driver gives
-the command, and the gate sees the same id in the frame. How quiet is known: every operation is held at the
+(Motor carries the context into its executor), a command listener notes the connection and the request id of
+the command, and the gate sees the same two at the frame. How quiet is known: every operation is held at the
 gate, blocked in the server, waiting for a lock, or finished; nothing is decided by a time-out. Timers are
 let run out.
 """
@@ -35,7 +35,7 @@ from .explored_backend import USED_UP, CannotExplore, Notes, Operation, Sent
 
 NAME = f"{PREFIX}explorer"
 DATA_COMMANDS = ("find", "insert", "update", "delete", "findAndModify", "aggregate", "count", "distinct")
-# An abort is not gated: it only takes back what nobody saw.
+# An abort is no step: it runs as soon as it is sent, and takes back what nobody saw.
 COMMIT = "commitTransaction"
 LETTERS = "ABCD"
 MOST_STEPS = 100  # of one order
@@ -207,7 +207,7 @@ def explore(
     Raises CannotExplore, also beyond MOST orders.
     """
     options = _Options(driver, replica_set, attempts, processes)
-    return _in_thread(Path(folder), operations, options, _all_orders)
+    return _in_thread(Path(folder), operations, options, _all_orders, "every order")
 
 
 def replay(
@@ -234,7 +234,7 @@ def replay(
         return [ending]
 
     options = _Options(driver, replica_set, attempts, processes)
-    return _in_thread(Path(folder), operations, options, once)
+    return _in_thread(Path(folder), operations, options, once, "this one order")
 
 
 async def _all_orders(explorer: "_Explorer") -> "list[_Ending]":
@@ -266,13 +266,13 @@ class _Options:
         if self.attempts is not None and self.attempts < 1:
             raise CannotExplore(f"Expected attempts=1 or more, found {self.attempts}")
 
-    def coverage(self) -> str:
+    def coverage(self, what: str) -> str:
         server = "a replica set" if self.replica_set else "a standalone"
         commits = " and of the commits" if self.replica_set else ""
         processes = ", each operation in a process of its own" if self.processes else ""
         bound = f" An operation ends after {self.attempts} attempts." if self.attempts else ""
         return (
-            f"Covered: the orders of the data commands on `books`{commits}, one at a time, with "
+            f"Covered: {what} of the data commands on `books`{commits}, one at a time, with "
             f"{self.driver} on {server}{processes}. "
             f"Not covered: what Python may do between two awaits.{bound}"
         )
@@ -484,6 +484,7 @@ def _in_thread(
     operations: Sequence[Operation],
     options: _Options,
     work: Callable[[_Explorer], Awaitable[list[_Ending]]],
+    what: str,
 ) -> Orders:
     """Do `work(explorer)` on an event loop of its own: a notebook's thread has one that runs already."""
     if not 2 <= len(operations) <= len(LETTERS):
@@ -508,7 +509,7 @@ def _in_thread(
         thread.join()
     if "error" in given:
         raise given["error"]
-    return Orders(given["orders"], options.coverage(), options.attempts, time.perf_counter() - begin)
+    return Orders(given["orders"], options.coverage(what), options.attempts, time.perf_counter() - begin)
 
 
 async def _work(

@@ -71,7 +71,9 @@ def test_two_updates_of_different_chapters(unguarded, mended, losing):
 
 def test_a_schedule_gives_the_same_five_times(unguarded):
     assert len({replay(unguarded, TWO, "ABBA") for _ in range(5)}) == 1
-    (order,) = replay(unguarded, TWO, "ABBA").orders
+    replayed = replay(unguarded, TWO, "ABBA")
+    assert replayed.covers.startswith("Covered: this one order of the data commands on `books`")
+    (order,) = replayed.orders
     assert order.titles == ("Chapter 1", "Chapter 2", "One")
 
 
@@ -229,6 +231,7 @@ def test_a_few_orders_are_shown_each_with_its_outcome(unguarded):
     assert str(found).startswith("6 orders, one command at a time: 4 lost a change")
     assert str(found).count("✗ LOST") == shown["text/html"].count("✗ LOST</span>") == 4
     assert "✓ kept  A find  A update  B find  B update  ->  Chapter 1, Chapter 2, One, Two" in str(found)
+    assert found.covers.startswith("Covered: every order of the data commands on `books`, one at a time")
     assert found.covers in shown["text/plain"]
     assert shown["text/html"].count("<table") == 6
     assert (shown["application/vnd.tocdemo.orders+json"]["orders"], len(found.losing)) == (6, 4)
