@@ -7,7 +7,7 @@ import pytest
 from tocdemo import lab
 from tocdemo.lab import faults, inline, neighbourhood, runs, sources, workspaces
 
-from .projects import lay_out
+from .projects import lay_out, run_pytest
 
 RUNNING = "RuntimeError: no running event loop"
 
@@ -122,6 +122,13 @@ def test_a_plain_neighbour_is_broken_by_io_loop_alone(tmp_path, names, error):
 
 
 # --- In the workspace
+
+
+def test_in_a_terminal_pytest_finds_the_54(tmp_path):
+    copy = lay_out(tmp_path)
+    sources.write(sources.neighbours(), copy)
+
+    assert run_pytest(copy).counts == "54 passed"
 
 
 def test_lab_run_runs_the_28_whether_the_neighbours_are_there_or_not(place):

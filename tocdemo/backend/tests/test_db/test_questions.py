@@ -164,6 +164,8 @@ async def test_concurrent_responses_are_both_in_the_history(motor_reinit_db):
 async def test_response_to_an_unknown_question(motor_reinit_db):
     with pytest.raises(ValueError, match="Question not found"):
         await save_response(str(ObjectId()), "Nobody", OWNER)
+    with pytest.raises(ValueError, match="Invalid question ID format"):
+        await save_response("not-an-id", "Nobody", OWNER)
 
 
 @pytest.mark.asyncio
