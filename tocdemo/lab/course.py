@@ -46,7 +46,10 @@ class ErrorLine:
 
 @dataclass(frozen=True)
 class RunContract:
-    """What one run must show. A count that the manifest does not name must be 0."""
+    """What one run must show. A count that the manifest does not name must be 0.
+
+    Each of its error lines must contain `every_error`: for a run that may fail, but in one way only.
+    """
 
     cell: str
     passed: Range
@@ -55,6 +58,7 @@ class RunContract:
     skipped: Range
     error: tuple[ErrorLine, ...] = ()
     passed_tests: tuple[str, ...] | None = None
+    every_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _lesson(table: Mapping, where: str) -> Lesson:
 
 
 def _run(table: Mapping, where: str) -> RunContract:
-    _only(table, where, "cell", *_OUTCOMES, "error", "passed_tests")
+    _only(table, where, "cell", *_OUTCOMES, "error", "every_error", "passed_tests")
     cell = _cell(table, where)
     where = f"{where} {cell}"
     counts = {outcome: _range(table.get(outcome, 0), f"{where}, {outcome}") for outcome in _OUTCOMES}
@@ -155,6 +159,7 @@ def _run(table: Mapping, where: str) -> RunContract:
         **counts,
         error=tuple(_error_line(entry, f"{where}, error") for entry in errors),
         passed_tests=None if names is None else tuple(names),
+        every_error=_get(table, "every_error", str, where) if "every_error" in table else "",
     )
 
 
@@ -286,6 +291,11 @@ def _run_violations(contract: RunContract, run: Mapping) -> list[str]:
             found.append(f"no error line contains {error.text!r}; the lines were {list(lines)}")
         elif error.count is not None and count not in error.count:
             found.append(f"{error.text!r} must be in the error lines of {error.count} tests, was in {count}")
+    found += [
+        f"every error line must contain {contract.every_error!r}; one was {line!r}"
+        for line in lines
+        if contract.every_error not in line
+    ]
     names = tuple(name.rpartition("::")[2] for name in run.get("passed_tests", []))
     if contract.passed_tests is not None and sorted(contract.passed_tests) != sorted(names):
         found.append(f"the tests that pass must be {list(contract.passed_tests)}, were {list(names)}")

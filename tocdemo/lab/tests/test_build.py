@@ -25,6 +25,7 @@ passed_tests = ["test_a", "test_f"]
 cell = "lucky"
 passed = { min = 27, max = 28 }
 failed = { min = 0, max = 1 }
+every_error = "AssertionError"
 
 [[lesson.expected]]
 cell = "closed"
@@ -344,6 +345,7 @@ CLOSED = "RuntimeError: Event loop is closed"
         ({"together": [run_output(28, 0, {})]}, "passed must be 2, was 28"),
         ({"lucky": [run_output(26, 2, {})]}, "passed must be 27 to 28, was 26"),
         ({"lucky": [run_output(27, 0, {}, errors=1)]}, "errors must be 0, was 1"),
+        ({"lucky": [run_output(27, 1, {CLOSED: 1})]}, "every error line must contain 'AssertionError'"),
         (
             {"together": [run_output(2, 26, {"OSError: refused": 26})]},
             "no error line contains 'loop is closed'",
