@@ -21,6 +21,7 @@ BENCHMARKS = {
     "server": "tocdemo.server.bench",
     "loopwatch": "tocdemo.loopwatch.bench",
     "lab": "tocdemo.lab.bench",
+    "explorer": "tocdemo.lab.bench_explorer",
 }
 
 
@@ -172,7 +173,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `bench loopwatch` or `bench lab`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab` or `explorer`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import re
 
 import pytest
 
 from tocdemo import lab
-from tocdemo.lab import explorer, faults, inline, orders_picture, sources
+from tocdemo.lab import bench_explorer, explorer, faults, inline, orders_picture, sources
 from tocdemo.lab.explorer import CannotExplore, add, explore, rename, replace_toc, replay
 
 TWO = [add("One"), add("Two")]
@@ -265,3 +266,14 @@ def test_it_takes_two_to_four_operations(count):
 def test_a_folder_without_a_backend_is_refused(tmp_path):
     with pytest.raises(CannotExplore, match="expected a folder `app`"):
         explore(tmp_path, TWO)
+
+
+def test_the_benchmark_compares_with_the_same_commands_alone(monkeypatch, capsys):
+    monkeypatch.setattr(
+        explorer, "explore", lambda folder, three, **other: explore(folder, three[:2], **other)
+    )
+
+    assert bench_explorer.main(["--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("6 orders of three adds, 32 commands, motor")
+    assert re.search(r"ratio +\d+\.\d\d\n", said)
