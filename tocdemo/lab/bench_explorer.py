@@ -46,7 +46,7 @@ def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 def _floor(commands: int, driver: str) -> float:
-    """Return the seconds that so many finds and updates take, one after the other, on a server of their own."""
+    """Return the seconds that so many finds and updates take, one after the other, on a new server."""
 
     async def work(backend: explored_backend.Backend) -> float:
         books, book = backend.base.books_collection, ObjectId()
