@@ -5,26 +5,19 @@ backend, on fresh modules and a fresh database. What is read from the cells (eff
 how it looks is for `matrix_picture`.
 """
 
-import contextlib
+import functools
 import itertools
-import os
-import queue
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import databases, faults, matrix_picture, runs, sources, suite
-from .processes import Worker
+from . import crew, databases, faults, matrix_picture, runs, sources, suite
 
 SWITCHES = ("static-app-imports", "static-test-imports", "sync-fixture", "unbound-client")
 # The incident's other fault stays in for every cell, so that the cell with all four switches is the incident.
 HELD = ("swallowing-probe",)
 # The driver that has `io_loop`. On the others there is nothing to pass, so the switch folds away.
 NO_IO_LOOP = {"pymongo": "PyMongo's AsyncMongoClient", "mock": "mongomock-motor"}
-# A process a core, within reason: in a workshop many learners measure at once on one machine.
-PROCESSES = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 POLICY = '''
 
@@ -35,8 +28,6 @@ def event_loop_policy():
 
     return asyncio.DefaultEventLoopPolicy()
 '''
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -144,12 +135,14 @@ class Matrix:
         }
 
 
-def measure(backend: str | None = None, *, on_progress: Progress = lambda done, total, left: None) -> Matrix:
+def measure(
+    backend: str | None = None, *, on_progress: crew.Progress = lambda done, total, left: None
+) -> Matrix:
     """Run the suite in every combination of the faults, and the two controls with the policy fixture.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
-    seconds left, by estimate. The runs are shared out to PROCESSES. An interrupt ends it;
-    what was measured until then is kept, with a note. Raises inline.CannotRun when there is no such database.
+    seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note. Raises
+    inline.CannotRun when there is no such database.
     """
     backend = backend or databases.chosen_backend()
     driver = NO_IO_LOOP.get(backend)
@@ -157,45 +150,11 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     note = f"{driver} has no io_loop, so these rows are without it." if driver else ""
     held = [*HELD, *(name for name in SWITCHES if name not in switches)]
     plan = _plan(switches)
-    measured: dict[int, runs.Run] = {}
-    begin = time.perf_counter()
-    on_progress(0, len(plan), 0.0)
-    try:
-        wanted = [([*names, *held], policy) for names, policy in plan]
-        with contextlib.closing(_runs(wanted, backend)) as ended:
-            for place, run in ended:
-                if run.note:
-                    note = f"{note} Stopped after {len(measured)} of {len(plan)} runs: {run.note}".strip()
-                    break
-                measured[place] = run
-                taken = time.perf_counter() - begin
-                on_progress(len(measured), len(plan), taken / len(measured) * (len(plan) - len(measured)))
-    except KeyboardInterrupt:
-        note = f"{note} Stopped after {len(measured)} of {len(plan)} runs.".strip()
-    cells = tuple(Cell(*plan[place], run) for place, run in sorted(measured.items()))
-    return Matrix(cells, switches, _without_password(backend), time.perf_counter() - begin, note)
-
-
-def _runs(wanted: Sequence[tuple[list[str], bool]], backend: str) -> Iterator[tuple[int, runs.Run]]:
-    """Yield the place and the Run of each combination that is wanted, as they end."""
-    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-
-    def one(names: list[str], policy: bool) -> runs.Run:
-        worker = idle.get()
-        try:
-            return combination(names, backend, policy=policy, run=worker.run)
-        finally:
-            idle.put(worker)
-
-    with contextlib.ExitStack() as stack:
-        for _ in range(PROCESSES):
-            idle.put(stack.enter_context(Worker()))
-        threads = ThreadPoolExecutor(idle.qsize())
-        # Runs under way may end, so that they drop their databases; those that wait are left out.
-        stack.callback(threads.shutdown, cancel_futures=True)
-        places = {threads.submit(one, *each): place for place, each in enumerate(wanted)}
-        for future in as_completed(places):
-            yield places[future], future.result()
+    jobs = [functools.partial(combination, [*names, *held], backend, policy=policy) for names, policy in plan]
+    measured = crew.share_out(jobs, on_progress)
+    cells = tuple(Cell(*plan[place], run) for place, run in measured.runs.items())
+    note = f"{note} {measured.note}".strip()
+    return Matrix(cells, switches, _without_password(backend), measured.seconds, note)
 
 
 def combination(

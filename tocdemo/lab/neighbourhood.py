@@ -4,13 +4,13 @@
 backend. Knows neither the workspace nor what the faults change.
 """
 
-import time
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from . import faults, grid, inline, matrix_picture, runs, sources, suite
+from . import crew, faults, grid, inline, matrix_picture, runs, sources, suite
 
 SUITES = {
     "toc": (sources.SUITE,),
@@ -19,8 +19,6 @@ SUITES = {
 }
 HEADS = ("what is in", "the neighbours", "errors")
 _LEFT = "text-align:left;padding:3px 14px 3px 0;vertical-align:top"
-
-Progress = Callable[[int, int, float], None]
 
 
 def arguments_for(folder: Path, which: str) -> list[str]:
@@ -84,7 +82,9 @@ class Effects:
         return f"<table style='border-collapse:collapse;margin:4px 0'><tr>{heads}</tr>{body}</table>{note}"
 
 
-def measure(backend: str | None = None, *, on_progress: Progress = lambda done, total, left: None) -> Effects:
+def measure(
+    backend: str | None = None, *, on_progress: crew.Progress = lambda done, total, left: None
+) -> Effects:
     """Run the 26 mended, with each fault alone, and with the whole incident.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
@@ -93,33 +93,28 @@ def measure(backend: str | None = None, *, on_progress: Progress = lambda done, 
     """
     plan = [("no fault", ()), *((name, (name,)) for name in faults.FAULTS)]
     plan.append(("the whole incident", faults.state("incident")))
-    rows: list[Row] = []
-    note = ""
-    begin = time.perf_counter()
-    on_progress(0, len(plan), 0.0)
-    try:
-        for title, names in plan:
-            run = together(names, backend, "neighbours")
-            if run.note:
-                note = f"Stopped after {len(rows)} of {len(plan)} runs: {run.note}"
-                break
-            rows.append(Row(title, frozenset(names), run))
-            taken = time.perf_counter() - begin
-            on_progress(len(rows), len(plan), taken / len(rows) * (len(plan) - len(rows)))
-    except KeyboardInterrupt:
-        note = f"Stopped after {len(rows)} of {len(plan)} runs."
-    return Effects(tuple(rows), time.perf_counter() - begin, note)
+    jobs = [functools.partial(together, names, backend, "neighbours") for _, names in plan]
+    measured = crew.share_out(jobs, on_progress)
+    rows = (Row(plan[place][0], frozenset(plan[place][1]), run) for place, run in measured.runs.items())
+    return Effects(tuple(rows), measured.seconds, measured.note)
 
 
-def together(names: Iterable[str], backend: str | None = None, which: str = "all") -> runs.Run:
+def together(
+    names: Iterable[str],
+    backend: str | None = None,
+    which: str = "all",
+    *,
+    run: Callable[..., runs.Run] = suite.run,
+) -> runs.Run:
     """Run the tests of `which` in a throw-away copy with exactly these faults.
 
-    Raises ValueError for the name of no fault.
+    `run` is called with the copy's folder, pytest's arguments, `backend` and `title`. Raises ValueError for
+    the name of no fault.
     """
     names = sorted(names)
     with sources.copied(faults.with_faults(names) | sources.neighbours()) as copy:
         title = ", ".join(names) or "no fault"
-        return suite.run(copy, arguments_for(copy, which), backend=backend, title=title)
+        return run(copy, arguments_for(copy, which), backend=backend, title=title)
 
 
 def _errors(row: Row) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tocdemo import cli, lab
 from tocdemo.lab import combinations as matrix
-from tocdemo.lab import inline, matrix_picture, processes, runs
+from tocdemo.lab import crew, inline, matrix_picture, processes, runs
 
 
 def expected_counts(names: frozenset[str]) -> tuple[int, int, int]:
@@ -45,7 +45,7 @@ def faked(monkeypatch, passed) -> None:
 
 
 def fake(monkeypatch, combination) -> None:
-    monkeypatch.setattr(matrix, "Worker", NoWorker)
+    monkeypatch.setattr(crew, "Worker", NoWorker)
     monkeypatch.setattr(matrix, "combination", lambda names, backend, policy, run: combination(names))
 
 
@@ -131,7 +131,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, capsys):
         return fake_run(2)
 
     fake(monkeypatch, run_or_stop)
-    monkeypatch.setattr(matrix, "PROCESSES", 1)  # two at once would end in either order
+    monkeypatch.setattr(crew, "PROCESSES", 1)  # two at once would end in either order
     result = matrix.measure("embedded")
     assert (len(result.cells), result.whole) == (3, False)
     assert "Stopped after 3 of 18 runs" in str(result)

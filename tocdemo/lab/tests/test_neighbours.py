@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from tocdemo import lab
-from tocdemo.lab import faults, inline, neighbourhood, runs, sources, workspaces
+from tocdemo.lab import crew, faults, inline, neighbourhood, runs, sources, workspaces
 
 from .projects import lay_out, run_pytest
 
@@ -74,21 +74,15 @@ def test_the_table_says_the_same_as_text_and_as_html(measured):
     assert "E 4 P, 22 E" in html
 
 
-def test_an_interrupt_keeps_the_rows_that_were_measured(monkeypatch):
-    done = []
+def test_a_measurement_that_was_stopped_shows_the_rows_that_there_are(monkeypatch):
+    run = runs.Run((runs.TestResult("a::b", "passed"),), seconds=0.1)
+    kept = crew.Measured({0: run, 2: run}, 0.2, "Stopped after 2 of 9 runs.")
+    monkeypatch.setattr(crew, "share_out", lambda jobs, on_progress: kept)
+    found = neighbourhood.measure("embedded")
 
-    def stop_at_the_third(names, backend, which):
-        done.append(names)
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        return runs.Run((runs.TestResult("a::b", "passed"),), seconds=0.1)
-
-    monkeypatch.setattr(neighbourhood, "together", stop_at_the_third)
-    kept = neighbourhood.measure("embedded")
-
-    assert len(kept.rows) == 2
-    assert "Stopped after 2 of" in str(kept)
-    assert "Stopped after 2 of" in kept._repr_html_()
+    assert [row.title for row in found.rows] == ["no fault", list(faults.FAULTS)[1]]
+    for shown in (str(found), found._repr_html_()):
+        assert "Stopped after 2 of 9 runs." in shown
 
 
 PLAIN = """
