@@ -37,27 +37,29 @@ def run(
     inline.CannotRun, also when no test is named `only`.
     """
     arguments = list(arguments)
+    chosen = _Chosen(only, without)
+    if new_process:
+        if options.get("fixtures"):
+            raise inline.CannotRun(
+                "Fixtures of a notebook are not there in a new process: run without new_process"
+            )
+        if times != 1:
+            raise inline.CannotRun(
+                "Tests are repeated in this process: run without new_process, or without times"
+            )
+        if chosen.narrows:
+            arguments = chosen.of(collect(folder, arguments))
+        return processes.run(folder, arguments, options.get("backend"))
+    plugins = [*options.pop("plugins", ()), *([chosen] if chosen.narrows else [])]
     if times != 1:
-        options["plugins"] = [*options.get("plugins", ()), _Repeat(_checked_times(times, new_process))]
+        plugins.append(_Repeat(times))
         options.setdefault("title", f"{only or 'each test'}, {times} times")
     if only is not None:
-        nodes = collect(folder, arguments)
-        arguments = [node for node in nodes if _is_named(node, only)]
-        if not arguments:
-            raise inline.CannotRun(f"No test is named {only!r}; there are {', '.join(map(_name, nodes))}")
         options.setdefault("title", only)
-    if without is not None:
-        nodes = collect(folder, arguments)
-        arguments = [node for node in nodes if not _is_named(node, without)]
-        if not arguments:
-            raise inline.CannotRun(f"No test is left without {without!r}")
-    if new_process and options.get("fixtures"):
-        raise inline.CannotRun(
-            "Fixtures of a notebook are not there in a new process: run without new_process"
-        )
-    if new_process:
-        return processes.run(folder, arguments, options.get("backend"))
-    return inline.run(folder, arguments=arguments, **options)
+    run = inline.run(folder, arguments=arguments, plugins=plugins, allow_none=chosen.narrows, **options)
+    if chosen.missing:
+        raise inline.CannotRun(chosen.missing)
+    return run
 
 
 def run_each(
@@ -97,20 +99,53 @@ def collect(folder: Path, arguments: Sequence[str]) -> list[str]:
     return collector.nodes
 
 
-def _checked_times(times: int, new_process: bool) -> int:
-    if new_process:
-        raise inline.CannotRun(
-            "Tests are repeated in this process: run without new_process, or without times"
+class _Chosen:
+    """A pytest plugin that keeps the tests of one name, or all others."""
+
+    def __init__(self, only: str | None, without: str | None) -> None:
+        self.only, self.without = only, without
+        self.missing = ""  # says so when there is none to keep
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is left out at all."""
+        return self.only is not None or self.without is not None
+
+    def of(self, nodes: list[str]) -> list[str]:
+        """Return the node ids that are kept. Raises inline.CannotRun when there is none."""
+        kept = [node for node in nodes if self._keeps(node)]
+        self._note(nodes, kept)
+        if self.missing:
+            raise inline.CannotRun(self.missing)
+        return kept
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        nodes = {_node(item): item for item in items}
+        kept = [node for node in nodes if self._keeps(node)]
+        self._note(list(nodes), kept)
+        items[:] = [nodes[node] for node in kept]
+
+    def _keeps(self, node: str) -> bool:
+        return (self.only is None or _is_named(node, self.only)) and not (
+            self.without is not None and _is_named(node, self.without)
         )
-    if times < 1:
-        raise inline.CannotRun(f"Expected times=1 or more, found {times}")
-    return times
+
+    def _note(self, nodes: list[str], kept: list[str]) -> None:
+        if nodes and not kept:
+            there = ", ".join(dict.fromkeys(_name(node).partition("[")[0] for node in nodes))
+            self.missing = (
+                f"No test is left without {self.without!r}"
+                if self.only is None
+                else f"No test is named {self.only!r}; there are {there}"
+            )
 
 
 class _Repeat:
     """A pytest plugin that lets each test come several times, as if it had a parameter."""
 
     def __init__(self, times: int) -> None:
+        if times < 1:
+            raise inline.CannotRun(f"Expected times=1 or more, found {times}")
         self.times = times
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -125,9 +160,13 @@ class _Collector:
         self.nodes: list[str] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
-            _, separator, rest = item.nodeid.partition("::")
-            self.nodes.append(f"{item.path}{separator}{rest}")
+        self.nodes += map(_node, session.items)
+
+
+def _node(item: pytest.Item) -> str:
+    """Return the test's node id with its absolute path."""
+    _, separator, rest = item.nodeid.partition("::")
+    return f"{item.path}{separator}{rest}"
 
 
 def _is_named(node: str, name: str) -> bool:
