@@ -55,8 +55,9 @@ def start(argv: list[str]) -> int:
     return 2 if _run_child(command, env=jupyter.environment()) else 0
 
 
-# By pytest-xdist: a worker a core, within reason, since many tests start processes of their own.
-ALL_TESTS = ("-n", "auto", "--maxprocesses", "4")
+# By pytest-xdist: a worker a core, within reason, since many tests start processes of their own. Each gets a
+# piece of the list, and steals from the others in the end: a fixture for a whole file is made once, mostly.
+ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 
 def test(argv: list[str]) -> int:
