@@ -5,11 +5,9 @@ away. It knows nothing of the backend and its 28 tests.
 """
 
 import itertools
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from . import grid, inline, runs, sources
 
@@ -105,10 +103,8 @@ def run(fixture: str, test_loop: str, *, uses: bool = False) -> runs.Run:
     """Run one combination, four tests in two files, in a folder that is thrown away, and return its Run."""
     files = {"pytest.ini": _SETTINGS, "conftest.py": conftest(fixture, uses=uses)}
     files |= {name: file_of_tests(test_loop, name) for name in FILES}
-    with tempfile.TemporaryDirectory(prefix="tocdemo-scopes-") as folder:
-        place = Path(folder).resolve()
-        sources.write(files, place)
-        return inline.run(place, title=f"fixture {fixture}, tests {test_loop}")
+    with sources.copied(files) as folder:
+        return inline.run(folder, title=f"fixture {fixture}, tests {test_loop}")
 
 
 def measure(*, uses: bool = False) -> Square:

@@ -6,9 +6,7 @@ Called by `tocdemo.cli`. It knows the terminal, and nothing of notebooks.
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from . import combinations, faults, runs, sources, suite, versions, workspaces
 
@@ -28,9 +26,7 @@ def run_copy(
     Raises ValueError for the name of no state or fault, CannotRun when there is no database.
     """
     names = dict.fromkeys([*faults.state(state), *further])
-    with tempfile.TemporaryDirectory(prefix="tocdemo-copy-") as folder:
-        copy = Path(folder).resolve()
-        sources.write(faults.with_faults(names), copy)
+    with sources.copied(faults.with_faults(names)) as copy:
         if not each:
             return suite.run(copy, suite.arguments_for(copy), backend=backend)
         return suite.run_each(
