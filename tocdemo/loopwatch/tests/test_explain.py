@@ -210,6 +210,40 @@ def test_a_session_fixture_that_keeps_a_client_is_named_with_its_scope(pytester)
     )
 
 
+@needs_loop_scope
+def test_an_async_fixture_on_another_loop_than_its_test_is_told_to_share_it(pytester):
+    outcome = run(
+        pytester,
+        {
+            "test_scope.py": """
+                import asyncio
+                import pytest
+                import pytest_asyncio
+                from motor.motor_asyncio import AsyncIOMotorClient
+
+
+                @pytest_asyncio.fixture
+                async def client():
+                    client = AsyncIOMotorClient("mongodb://127.0.0.1:9")
+                    assert client.io_loop is asyncio.get_running_loop()
+                    return client
+
+
+                @pytest.mark.asyncio(loop_scope="session")
+                async def test_use(client):
+                    await client.admin.command("ping")
+                """
+        },
+    )
+    text = outcome.explanation("test_use")
+    assert "held as:   fixture `client` (scope function)" in text
+    assert (
+        "`client` runs on a loop already, and not on that of the tests; give both the same `loop_scope`"
+        in text
+    )
+    assert "or in an async fixture" not in text
+
+
 def test_get_running_loop_in_a_sync_fixture_is_explained_by_the_fixture(pytester):
     outcome = run(
         pytester,
