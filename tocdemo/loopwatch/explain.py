@@ -315,8 +315,8 @@ class Explainer:
             yield f'and the fixture `loop_scope="{fixture[1]}"`, where it is made with pytest-asyncio'
         elif fixture and client.ran_at_creation and client.made and client.made.fixture == fixture[0]:
             yield (
-                f"let fixture and tests share a loop: `{fixture[0]}` runs on a loop already, and not on that of"
-                f" the tests; give both the same `loop_scope`"
+                f"let fixture and tests share a loop: `{fixture[0]}` runs on a loop already, and not on that"
+                f" of the tests; give both the same `loop_scope`"
             )
         elif held and not all(entry.origin is None for entry in held):
             yield from _made_once(held, client)
