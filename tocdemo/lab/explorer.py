@@ -29,7 +29,7 @@ from bson import ObjectId
 
 from tocdemo.server import EmbeddedServer, GateState, Pending
 
-from . import explored_backend, explorer_processes, orders_picture
+from . import explored_backend, explorer_processes, orders_picture, threads
 from .databases import PREFIX, Database
 from .explored_backend import USED_UP, CannotExplore, Notes, Operation, Sent
 
@@ -490,26 +490,14 @@ def _in_thread(
     if not 2 <= len(operations) <= len(LETTERS):
         raise CannotExplore(f"Expected two to four operations, found {len(operations)}")
     options.check()
-    given: dict[str, Any] = {}
     stopped = threading.Event()
     begin = time.perf_counter()
-
-    def run() -> None:
-        try:
-            given["orders"] = asyncio.run(_work(folder, operations, options, stopped, work))
-        except BaseException as error:
-            given["error"] = error
-
-    thread = threading.Thread(target=run, name="tocdemo-explorer", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    finally:  # an interrupt of the caller ends the exploration, too
-        stopped.set()
-        thread.join()
-    if "error" in given:
-        raise given["error"]
-    return Orders(given["orders"], options.coverage(what), options.attempts, time.perf_counter() - begin)
+    orders = threads.do(
+        lambda: asyncio.run(_work(folder, operations, options, stopped, work)),
+        "tocdemo-explorer",
+        stopped.set,
+    )
+    return Orders(orders, options.coverage(what), options.attempts, time.perf_counter() - begin)
 
 
 async def _work(

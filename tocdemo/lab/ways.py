@@ -7,7 +7,6 @@ of a book, and nothing of the backend.
 
 import asyncio
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,7 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
-from . import databases, grid, runs
+from . import databases, grid, runs, threads
 
 WRITERS = 6
 ROUNDS = 5
@@ -175,22 +174,15 @@ def measure() -> Ways:
     backends = {"standalone": "embedded", "replica set": "replica-set"}
     if chosen not in databases.BACKENDS:
         backends["TOCDEMO_MONGO_URI"] = chosen
-    found: list[Row] = []
-    failures: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            for topology, backend in backends.items():
-                with databases.open_database(backend) as database:
-                    found.extend(asyncio.run(_rows(topology, database)))
-        except BaseException as error:
-            failures.append(error)
+    def work() -> list[Row]:
+        found: list[Row] = []
+        for topology, backend in backends.items():
+            with databases.open_database(backend) as database:
+                found += asyncio.run(_rows(topology, database))
+        return found
 
-    thread = threading.Thread(target=work, name="tocdemo-ways", daemon=True)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    found = threads.do(work, "tocdemo-ways")
     order = list(WAYS)
     return Ways(tuple(sorted(found, key=lambda row: order.index(row.way))))
 

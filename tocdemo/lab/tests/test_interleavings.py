@@ -1,8 +1,12 @@
 """The explorer, and by it the backend's concurrency: every order, not many repetitions."""
 
 import asyncio
+import json
 import os
 import re
+import subprocess
+import sys
+from textwrap import dedent
 
 import pytest
 
@@ -277,3 +281,40 @@ def test_the_benchmark_compares_with_the_same_commands_alone(monkeypatch, capsys
     said = capsys.readouterr().out
     assert said.startswith("6 orders of three adds, 32 commands, motor")
     assert re.search(r"ratio +\d+\.\d\d\n", said)
+
+
+INTERRUPTED = """
+    import _thread, json, sys, threading, time
+    from pathlib import Path
+    from tocdemo.lab.explorer import add, explore
+
+    def interrupt_when_it_runs():
+        while "tocdemo-explorer" not in {thread.name for thread in threading.enumerate()}:
+            pass
+        time.sleep(float(sys.argv[2]))
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt_when_it_runs, daemon=True).start()
+    try:
+        explore(Path(sys.argv[1]), [add("A"), add("B"), add("C")])
+        ended = "by itself"
+    except KeyboardInterrupt:
+        ended = "by the interrupt"
+    time.sleep(0.2)  # for a thread that has nothing left to do
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("tocdemo")]
+    print(json.dumps([ended, left, len(explore(Path(sys.argv[1]), [add("A"), add("B")]).orders)]))
+    """
+
+
+@pytest.mark.parametrize("after", ["0", "0.7"])
+def test_an_interrupt_ends_an_exploration_and_the_next_is_whole(after):
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(INTERRUPTED), str(sources.BACKEND), after],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["by the interrupt", [], 6]
