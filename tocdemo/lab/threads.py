@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
+STEP = 0.1  # seconds: an interrupt that is no signal (on Windows) does not wake a waiting thread
+
 Result = TypeVar("Result")
 
 
@@ -29,6 +31,8 @@ def do(work: Callable[[], Result], name: str, stop: Callable[[], None] = lambda:
 
     try:
         threading.Thread(target=run, name=name, daemon=True).start()
+        while not future.done():
+            wait([future], timeout=STEP)
         return future.result()
     finally:
         stop()
