@@ -18,10 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 BENCHMARKS = {
-    "server": "tocdemo.server.bench",
-    "loopwatch": "tocdemo.loopwatch.bench",
-    "lab": "tocdemo.lab.bench",
-    "explorer": "tocdemo.lab.bench_explorer",
+    "server": "tocdemo.benchmarks.server",
+    "loopwatch": "tocdemo.benchmarks.loopwatch",
+    "lab": "tocdemo.benchmarks.lab",
+    "explorer": "tocdemo.benchmarks.explorer",
 }
 
 
@@ -44,7 +44,7 @@ def start(argv: list[str]) -> int:
         raise CannotRun(
             f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
         )
-    from tocdemo.lab import jupyter
+    from tocdemo.course import jupyter
 
     command = jupyter.lab_command(ROOT, FIRST_LESSON, *further)
     if options.no_browser:
@@ -71,8 +71,8 @@ def build(argv: list[str]) -> int:
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
-    from tocdemo.lab import build as builder
-    from tocdemo.lab.course import CourseError
+    from tocdemo.course import build as builder
+    from tocdemo.course.manifest import CourseError
 
     try:
         return builder.check(ROOT) if options.check else builder.build(ROOT)
@@ -97,8 +97,8 @@ def run(argv: list[str]) -> int:
         "--expect", metavar="COUNTS", help='such as "2 passed, 26 failed"; default: all passed'
     )
     options = parser.parse_args(argv)
-    from tocdemo.lab import terminal
-    from tocdemo.lab.inline import CannotRun as NoRun
+    from tocdemo import terminal
+    from tocdemo.runner.inline import CannotRun as NoRun
 
     try:
         expected = terminal.parse_counts(options.expect) if options.expect else None
@@ -122,8 +122,8 @@ def matrix(argv: list[str]) -> int:
         "--versions", action="store_true", help="ask it of other versions, and record the answer (minutes)"
     )
     options = parser.parse_args(argv)
-    from tocdemo.lab import terminal
-    from tocdemo.lab.inline import CannotRun as NoRun
+    from tocdemo import terminal
+    from tocdemo.runner.inline import CannotRun as NoRun
 
     if options.versions:
         if options.backend:
@@ -138,8 +138,8 @@ def matrix(argv: list[str]) -> int:
 
 
 def _versions(as_json: bool) -> int:
-    from tocdemo.lab import terminal
-    from tocdemo.lab.versions import CannotBuild
+    from tocdemo import terminal
+    from tocdemo.experiments.versions import CannotBuild
 
     try:
         measured = terminal.measure_versions(quiet=as_json)
@@ -155,7 +155,7 @@ def workspace(argv: list[str]) -> int:
     _add_state(parser, None)
     parser.add_argument("--reset", action="store_true", help="put it back into its state (default: incident)")
     options = parser.parse_args(argv)
-    from tocdemo.lab import terminal
+    from tocdemo import terminal
 
     try:
         print(terminal.workspace(options.state, reset=options.reset))

@@ -102,7 +102,7 @@ def test_bench_hands_its_arguments_to_the_benchmark(monkeypatch):
     called = []
     monkeypatch.setattr(cli, "_main_of", lambda module, argv: called.append((module, argv)) or 0)
     assert cli.main(["bench", "server", "--quick", "-h"]) == 0
-    assert called == [("tocdemo.server.bench", ["--quick", "-h"])]
+    assert called == [("tocdemo.benchmarks.server", ["--quick", "-h"])]
 
 
 def test_a_child_that_is_interrupted_ends_in_its_own_way():

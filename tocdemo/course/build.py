@@ -1,0 +1,238 @@
+"""Build the notebooks from the lessons' texts, the same bytes every time.
+
+Called by the `build` command and by the tests. A lesson is jupytext Markdown (`lessons/SLUG.md`); this module
+knows how it becomes `notebooks/SLUG.ipynb`, and nothing of what a lesson teaches.
+
+In a lesson, a fence ```` ```python ```` is a cell. Behind the language may stand what jupytext calls
+metadata: `run="together"` (the cell shows a run; its id is the run's name in course.toml),
+`expected="closed"` (it shows an expected error), `id="name"` (just an id), `tags=["raises-exception"]`,
+`jupyter={"source_hidden": true}`. Python that is only to be read stands in ```` ```python .noeval ````. Two
+blank lines start a new text cell. Links to other lessons (`01_x.md`) and images (`images/x.png`) work in the
+text and in the notebook.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from .manifest import CELL_ID, CourseError, Lesson, load
+
+MANIFEST = "lessons/course.toml"
+_KERNEL = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+_NAMES = ("run", "expected", "id")
+_CELL_METADATA = ("tags", "jupyter")  # what of a cell's metadata is the lesson's; the rest is Jupyter's own
+_LESSON_LINK = re.compile(r"(\]\(|href=\")(\w+)\.md\b")
+_IMAGE = re.compile(r"(\]\(|src=\")(images/[^)\"\s]+)")
+
+
+# --- the two commands --------------------------------------------------------------------------------------
+
+
+def build(root: Path) -> int:
+    """Write the notebooks of all lessons below `root`; keep a copy of any that was edited. Return 0.
+
+    Raises `CourseError` when the manifest or a text is not as it should be; nothing is written then.
+    """
+    lessons = load(root / MANIFEST)
+    built = {_path(root, lesson): notebook_text(root, lesson, lessons) for lesson in lessons}
+    for path in _leftovers(root, lessons):
+        path.unlink()
+        print(f"{path.relative_to(root)}: removed, its lesson is no longer in {MANIFEST}")
+    for path, text in built.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            print(f"{path.relative_to(root)}: unchanged")
+            continue
+        if path.exists() and not _as_built(_read(path)):
+            print(f"{path.relative_to(root)}: was edited; kept as {_keep(root, path)}")
+        _write(path, text)
+        print(f"{path.relative_to(root)}: written")
+    return 0
+
+
+def check(root: Path) -> int:
+    """Print which notebooks differ from their texts; return 1 when any does, else 0. Changes nothing."""
+    problems = differences(root)
+    for problem in problems:
+        print(problem)
+    if problems:
+        print("`python -m tocdemo build` builds the notebooks afresh; what was edited is kept")
+    return 1 if problems else 0
+
+
+def differences(root: Path) -> list[str]:
+    """Return one line for each notebook whose content is not its text's.
+
+    Content is the cells' order, kinds, ids, sources and tags: not outputs, execution counts or what Jupyter
+    notes about the kernel.
+    """
+    lessons = load(root / MANIFEST)
+    found = [
+        f"{path.relative_to(root)}: its lesson is not in {MANIFEST}" for path in _leftovers(root, lessons)
+    ]
+    for lesson in lessons:
+        path = _path(root, lesson)
+        wanted = nbformat.reads(notebook_text(root, lesson, lessons), as_version=4)
+        if not path.exists():
+            found.append(f"{path.relative_to(root)}: missing")
+        elif _content(_read(path)) != _content(wanted):
+            found.append(f"{path.relative_to(root)}: differs from lessons/{lesson.slug}.md")
+    return found
+
+
+# --- from text to notebook ---------------------------------------------------------------------------------
+
+
+def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
+    """Return the notebook file of one lesson; `lessons` are all, in order, for the links at its end."""
+    source = root / "lessons" / f"{lesson.slug}.md"
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError(f"{source}: missing, and {MANIFEST} names the lesson") from None
+    title, _, body = text.partition("\n")
+    if title.rstrip() != f"# {lesson.title}":
+        raise CourseError(
+            f"{source}: expected the first line `# {lesson.title}`, as in {MANIFEST}; found `{title}`"
+        )
+    _require_links(text, source, {other.slug for other in lessons})
+    place = "Optional" if lesson.optional else f"Lesson {lesson.slug[:2]}"
+    head = f"{title}\n\n*{place}, about {lesson.minutes} minutes*\n"
+    cells = jupytext.reads(head + body, fmt="md").cells
+    cells.append(nbformat.v4.new_markdown_cell(_onward(lesson, lessons)))
+    notebook = nbformat.v4.new_notebook(cells=_finished(cells, lesson, source), metadata=dict(_KERNEL))
+    notebook.metadata["tocdemo"] = {"content": _content(notebook)}
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def _require_links(text: str, source: Path, slugs: set[str]) -> None:
+    for _, slug in _LESSON_LINK.findall(text):
+        if slug not in slugs:
+            raise CourseError(f"{source}: links to {slug}.md, which is no lesson of {MANIFEST}")
+    for _, image in _IMAGE.findall(text):
+        if not (source.parent / image).exists():
+            raise CourseError(f"{source}: shows {image}, which is not in {source.parent}")
+
+
+def _onward(lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
+    if lesson.optional:
+        return f"---\nThe map of the lessons: [{lessons[0].title}]({lessons[0].slug}.md)"
+    lessons = tuple(other for other in lessons if not other.optional)
+    place = lessons.index(lesson)
+    links = []
+    if place > 0:
+        links.append(f"Before: [{lessons[place - 1].title}]({lessons[place - 1].slug}.md)")
+    if place + 1 < len(lessons):
+        links.append(f"Next: [{lessons[place + 1].title}]({lessons[place + 1].slug}.md)")
+    return "---\n" + " · ".join(links or ["The end"])
+
+
+def _finished(cells: list[NotebookNode], lesson: Lesson, source: Path) -> list[NotebookNode]:
+    seen: Counter[str] = Counter()
+    finished = [_finish(cell, seen, source) for cell in cells]
+    repeated = [name for name, times in Counter(cell.id for cell in finished).items() if times > 1]
+    if repeated:
+        raise CourseError(f"{source}: more than one cell is named {', '.join(repeated)}")
+    missing = lesson.contract_cells - {cell.id for cell in finished}
+    if missing:
+        raise CourseError(
+            f"{source}: {MANIFEST} has contracts for cells that are not here: {sorted(missing)}"
+        )
+    for key, contracts in (("run", lesson.runs), ("expected", lesson.expected)):
+        named = {cell.metadata[key] for cell in cells if key in cell.metadata}
+        without = named - {contract.cell for contract in contracts}
+        if without:
+            raise CourseError(f"{source}: {MANIFEST} has no [[lesson.{key}]] for the cells {sorted(without)}")
+    return finished
+
+
+def _finish(cell: NotebookNode, seen: Counter[str], source: Path) -> NotebookNode:
+    """Return the cell with its id, the lesson's own metadata, and links that are right from notebooks/."""
+    metadata = dict(cell.metadata)
+    names = [metadata.pop(key) for key in _NAMES if key in metadata]
+    unknown = set(metadata) - set(_CELL_METADATA)
+    if unknown or len(names) > 1:
+        known = f'one of {", ".join(_NAMES)} (as in run="together"), and {", ".join(_CELL_METADATA)}'
+        raise CourseError(
+            f"{source}: behind a fence's language may stand {known}; found {dict(cell.metadata)} "
+            f"above {cell.source.splitlines()[:1]}"
+        )
+    if names and not (isinstance(names[0], str) and CELL_ID.match(names[0])):
+        raise CourseError(f"{source}: a cell's name has 1 to 64 letters, digits, - or _, not {names[0]!r}")
+    text = cell.source
+    if cell.cell_type == "markdown":
+        text = _LESSON_LINK.sub(r"\1\2.ipynb", _IMAGE.sub(r"\1../lessons/\2", text))
+        text = text.replace("```python .noeval", "```python")
+    name = names[0] if names else _hashed_id(cell.cell_type, text, seen)
+    new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+    return new(text, id=name, metadata=metadata)
+
+
+def _hashed_id(kind: str, text: str, seen: Counter[str]) -> str:
+    """An id that depends on the cell's own content, so that an edit elsewhere does not change it."""
+    base = f"{kind}\n{text}"
+    seen[base] += 1
+    return hashlib.sha256(f"{seen[base]}\n{base}".encode()).hexdigest()[:12]
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+def _path(root: Path, lesson: Lesson) -> Path:
+    return root / "notebooks" / f"{lesson.slug}.ipynb"
+
+
+def _read(path: Path) -> NotebookNode | None:
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception:  # not a notebook at all: nbformat raises several kinds
+        return None
+
+
+def _content(notebook: NotebookNode | None) -> str:
+    """A digest of what a lesson says: order, kinds, ids, sources and the lesson's metadata of the cells."""
+    if notebook is None:
+        return "unreadable"
+    cells = [
+        [cell.cell_type, cell.get("id"), cell.source, {key: cell.metadata.get(key) for key in _CELL_METADATA}]
+        for cell in notebook.cells
+    ]
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+
+
+def _as_built(notebook: NotebookNode | None) -> bool:
+    """Whether a notebook's content is what some build wrote, so that replacing it loses nobody's words."""
+    return notebook is not None and notebook.metadata.get("tocdemo", {}).get("content") == _content(notebook)
+
+
+def _leftovers(root: Path, lessons: tuple[Lesson, ...]) -> list[Path]:
+    """Notebooks that a build wrote, nobody edited, and no lesson names; never a learner's own."""
+    known = {_path(root, lesson) for lesson in lessons}
+    others = sorted(set((root / "notebooks").glob("*.ipynb")) - known)
+    return [path for path in others if _as_built(_read(path))]
+
+
+def _keep(root: Path, path: Path) -> Path:
+    """Copy a file to a dated place that git and pytest do not look at; return where, relative to `root`."""
+    folder = root / ".tocdemo" / "backups" / datetime.now().strftime("%Y-%m-%d_%H%M%S_%f")
+    folder.mkdir(parents=True)
+    (folder / path.name).write_bytes(path.read_bytes())
+    return (folder / path.name).relative_to(root)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    half = path.with_name(f".{path.name}.new")
+    half.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(half, path)

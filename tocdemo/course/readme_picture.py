@@ -1,0 +1,62 @@
+"""The README's picture: the suite red and green, drawn from two real runs.
+
+`python -m tocdemo.course.readme_picture` makes it again; a test does so, too, and compares.
+"""
+
+from html import escape
+from pathlib import Path
+
+from tocdemo import terminal
+from tocdemo.runner.grid import COLUMNS, LOOKS
+from tocdemo.runner.result import Run, counted
+
+FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
+SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
+
+
+def draw() -> str:
+    """Run the incident and the mended suite, and return the picture of both as SVG."""
+    panels = (
+        ("Before", terminal.run_copy("incident")),
+        ("After", terminal.run_copy("mended")),
+    )
+    height = HEAD + 2 * (SIZE + GAP) + 16
+    width = COLUMNS * (SIZE + GAP) + GAP
+    body = "".join(_panel(title, run, number * height) for number, (title, run) in enumerate(panels))
+    alt = "; ".join(f"{title}: {_counts(run)}" for title, run in panels)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alt)}" '
+        f'width="{width}" height="{2 * height}" viewBox="0 0 {width} {2 * height}" '
+        f'font-family="system-ui, sans-serif" font-size="14">'
+        f'<rect width="100%" height="100%" rx="6" fill="#ffffff"/>{body}</svg>\n'
+    )
+
+
+def _counts(run: Run) -> str:
+    return counted(passed=run.passed, failed=run.failed, errors=run.errors)
+
+
+def _panel(title: str, run: Run, top: int) -> str:
+    errors = "".join(f" ({error})" for error in run.error_lines)
+    words = escape(f"{title}: {_counts(run)}{errors}")
+    caption = f'<text x="{GAP * 2}" y="{top + 21}" fill="#1f2328">{words}</text>'
+    return caption + "".join(
+        _cell(result.name, result.outcome, number, top) for number, result in enumerate(run.results)
+    )
+
+
+def _cell(name: str, outcome: str, number: int, top: int) -> str:
+    symbol, word, background, colour = LOOKS[outcome]
+    x = GAP + number % COLUMNS * (SIZE + GAP)
+    y = top + HEAD + number // COLUMNS * (SIZE + GAP)
+    return (
+        f"<g><title>{escape(f'{number + 1}. {name}: {word}')}</title>"
+        f'<rect x="{x}" y="{y}" width="{SIZE}" height="{SIZE}" rx="4" fill="{background}"/>'
+        f'<text x="{x + SIZE / 2}" y="{y + 20}" text-anchor="middle" fill="{colour}">{symbol}</text></g>'
+    )
+
+
+if __name__ == "__main__":
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(draw(), encoding="utf-8")
+    print(f"Wrote {FILE}")

@@ -1,0 +1,149 @@
+"""The verbs of a notebook, called as a notebook calls them."""
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from tocdemo import lab
+from tocdemo.lab import verbs
+from tocdemo.runner import inline, worker
+from tocdemo.subject import faults, sources, workspace
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(folder))
+    monkeypatch.delenv("TOCDEMO_BACKEND", raising=False)
+    return folder
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell.instance()
+    lab.load_ipython_extension(shell)
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def bundles(captured):
+    return [output.data for output in captured.outputs]
+
+
+def test_workspace_takes_a_state_without_some_or_exact_faults(place):
+    assert "incident" in lab.workspace().headline
+    lab.workspace(without=["sync-fixture"])
+    assert workspace.state()[sources.CONFTEST] == {"unbound-client"}
+    lab.workspace(faults=["sync-fixture"])
+    assert workspace.state()[sources.CONFTEST] == {"sync-fixture"}
+    with pytest.raises(ValueError, match="no fault 'unguarded-write'; it has static-app-imports"):
+        lab.workspace(without=["unguarded-write"])
+    with pytest.raises(ValueError, match="mended"):
+        lab.workspace("nonsense")
+
+
+def test_the_cell_magic_writes_and_shows_the_change(place, shell):
+    lab.workspace("mended")
+    with capture_output() as captured:
+        shell.run_cell_magic("workspace", "tests/test_mine.py", "def test_mine():\n    pass\n")
+    assert (place / "tests/test_mine.py").read_text() == "def test_mine():\n    pass\n"
+    assert "+def test_mine():" in bundles(captured)[0]["text/plain"]
+
+
+def test_the_cell_magic_writes_nothing_that_is_not_python(place, shell):
+    lab.workspace("mended")
+    with capture_output() as captured:
+        shell.run_cell_magic("workspace", "tests/conftest.py", "def (:\n")
+    assert "Nothing was written: line 1" in captured.stderr
+    assert (place / sources.CONFTEST).read_text() == sources.mended()[sources.CONFTEST]
+    with pytest.raises(ValueError, match="Expected a path after %%workspace"):
+        shell.run_cell_magic("workspace", "", "x = 1\n")
+
+
+def test_an_expected_error_is_shown_and_labelled(shell):
+    with capture_output() as captured, lab.expected(RuntimeError, match="closed"):
+        raise RuntimeError("Event loop is closed")
+    shown = bundles(captured)[0]
+    assert shown["text/plain"] == "Expected error: RuntimeError: Event loop is closed"
+    assert shown["application/vnd.tocdemo.expected+json"] == {
+        "type": "RuntimeError",
+        "message": "Event loop is closed",
+    }
+
+
+def test_a_missing_or_another_error_is_an_error():
+    missing = pytest.raises(verbs.NothingRaised, match="Expected RuntimeError with 'closed'")
+    with missing, lab.expected(RuntimeError, match="closed"):
+        pass
+    with pytest.raises(RuntimeError, match="open"), lab.expected(RuntimeError, match="closed"):
+        raise RuntimeError("open")
+    with pytest.raises(KeyError), lab.expected(RuntimeError):
+        raise KeyError("x")
+
+
+def test_a_script_runs_in_a_process_with_a_database_of_its_own():
+    done = lab.script(
+        """
+        import os
+        from pymongo import MongoClient
+        with MongoClient(os.environ["DATABASE_URI"]) as client:
+            client[os.environ["DATABASE_NAME"]].books.insert_one({})
+            print(client[os.environ["DATABASE_NAME"]].books.count_documents({}))
+        """
+    )
+    assert done.output == "1\n"
+    assert done.error == ""
+
+
+def test_a_scripts_error_is_held_to_what_was_expected():
+    failing = "print('so far')\nraise RuntimeError('Event loop is closed')"
+    done = lab.script(failing, expect="RuntimeError: Event loop is closed")
+    assert str(done) == "so far\nExpected error: RuntimeError: Event loop is closed"
+    assert done._repr_mimebundle_()["application/vnd.tocdemo.expected+json"]["type"] == "RuntimeError"
+    with pytest.raises(worker.ScriptFailed, match="Event loop is closed"):
+        lab.script(failing)
+    with pytest.raises(worker.ScriptFailed, match="no error"):
+        lab.script("pass", expect="RuntimeError")
+
+
+def test_show_source_and_diff():
+    lab.workspace("mended")
+    listing = lab.show(sources.CONFTEST, "motor_reinit_db")
+    text = (workspace.folder() / sources.CONFTEST).read_text().splitlines()
+    assert text[listing.first - 1] == listing.lines[0]
+    assert listing.lines[0].startswith("@")
+    assert any("def motor_reinit_db" in line for line in listing.lines)
+    assert len(lab.show(sources.CONFTEST).lines) == len(text)
+    with pytest.raises(ValueError, match="no function 'nonsense'"):
+        lab.show(sources.CONFTEST, "nonsense")
+    with pytest.raises(ValueError, match=r"There is no nothing\.py"):
+        lab.show("nothing.py")
+    source = lab.source("motor.core:AgnosticClient.get_io_loop")
+    assert source.title.startswith("motor 3.")
+    assert "def get_io_loop" in str(source)
+    assert lab.source("nest_asyncio:apply").title.startswith("nest-asyncio 1.6.0: nest_asyncio.py, line ")
+    with pytest.raises(ValueError, match="There is no"):
+        lab.source("motor.core:Nonsense")
+    for name in faults.FAULTS:
+        assert any("\n-" in shown or "\n+" in shown for shown in lab.diff(name).diffs)
+    assert workspace.state()[sources.CONFTEST] == frozenset()
+
+
+def test_run_runs_the_workspace_here_and_in_a_new_process():
+    with pytest.raises(inline.CannotRun, match=r"run lab\.workspace\(\) first"):
+        lab.run()
+    lab.workspace()
+    prediction = lab.guess(passed=28)
+    here = lab.run(guess=prediction)
+    there = lab.run(new_process=True)
+    assert (here.passed, here.failed) == (there.passed, there.failed) == (2, 26)
+    assert "You predicted: 28 passed." in str(here)
+    assert lab.run(only="test_update_toc_success").passed_tests == ["test_update_toc_success"]
+    with pytest.raises(ValueError, match=r"such as lab\.guess"):
+        lab.guess(passed=-1)
+
+
+def test_run_takes_the_path_of_another_suite(tmp_path):
+    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
+    assert lab.run(tmp_path).passed_tests == ["test_other"]
+    assert lab.run(tmp_path / "test_other.py", each=True).green

@@ -1,0 +1,187 @@
+"""A run's database: its own, gone afterwards, and nobody else's is ever touched."""
+
+import getpass
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pymongo
+import pytest
+
+from tocdemo.runner import databases
+from tocdemo.runner.databases import NoDatabase, open_database
+from tocdemo.server import EmbeddedServer
+from tocdemo.subject.tests.projects import NO_DATABASE_NEEDED, lay_out, run_pytest
+
+
+@pytest.fixture(scope="module")
+def server():
+    with EmbeddedServer() as started:
+        yield started
+
+
+@pytest.fixture
+def client(server):
+    """A client of the server, on which somebody keeps a database `precious`."""
+    with pymongo.MongoClient(server.uri) as client:
+        client.precious.things.insert_one({"_id": "mine"})
+        yield client
+        client.drop_database("precious")
+
+
+@pytest.fixture
+def silent_uri():
+    """The URI of a port at which nobody answers: it is taken, and does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"mongodb://somebody:secret@127.0.0.1:{taken.getsockname()[1]}/"
+
+
+def names(client):
+    return set(client.list_database_names())
+
+
+# --- What is refused
+
+
+@pytest.mark.parametrize("path", ["mine", "mine?replicaSet=rs0", "mine.books"])
+def test_a_uri_that_names_a_database_is_refused(path):
+    with pytest.raises(NoDatabase) as refused, open_database(f"mongodb://127.0.0.1:1/{path}"):
+        pass
+    assert "names the database 'mine'" in str(refused.value)
+    assert "leave the name out" in str(refused.value)
+    assert "authSource=mine" in str(refused.value)
+
+
+@pytest.mark.parametrize("backend", ["embeded", "127.0.0.1:27017", "http://127.0.0.1/", ""])
+def test_an_unknown_backend_is_answered_with_the_choices(backend):
+    with pytest.raises(NoDatabase, match="There is no backend") as refused, open_database(backend):
+        pass
+    assert all(name in str(refused.value) for name in databases.BACKENDS)
+    assert "mongodb://127.0.0.1:27017/" in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["mongodb://", "mongodb://127.0.0.1:port/", "mongodb://127.0.0.1:0/"])
+def test_a_malformed_uri_is_refused(uri):
+    with pytest.raises(NoDatabase, match=r"cannot be used: .*Expected one of"), open_database(uri):
+        pass
+
+
+def test_a_server_that_does_not_answer_is_given_three_seconds(silent_uri):
+    begin = time.monotonic()
+    with pytest.raises(NoDatabase) as refused, open_database(silent_uri):
+        pass
+    assert time.monotonic() - begin < 8  # the driver's own limit is 30 s
+    assert str(refused.value).startswith("No MongoDB answers at mongodb://127.0.0.1:")
+    assert "secret" not in str(refused.value)
+    assert "leave TOCDEMO_MONGO_URI unset" in str(refused.value)
+
+
+def test_pytest_says_why_it_cannot_begin_and_runs_nothing(tmp_path):
+    outcome = run_pytest(lay_out(tmp_path), TOCDEMO_MONGO_URI="mongodb://127.0.0.1:1/mine")
+
+    assert outcome.code == 4, outcome.text
+    assert "names the database 'mine'" in outcome.text
+    assert "Traceback" not in outcome.text
+    assert "passed" not in outcome.text
+
+
+def test_the_conftest_refuses_a_database_that_is_not_the_tests_own(tmp_path, server, client):
+    """Without the project's plugin the settings are the caller's: then the conftest stands in the way."""
+    outcome = run_pytest(
+        lay_out(tmp_path),
+        *("-o", "addopts=", "-o", "asyncio_mode=strict"),
+        DATABASE_URI=server.uri,
+        DATABASE_NAME="precious",
+    )
+
+    assert outcome.code == 2, outcome.text
+    assert "DATABASE_NAME is 'precious'" in outcome.text
+    assert "must start with 'toctest_'" in outcome.text
+    assert client.precious.things.find_one() == {"_id": "mine"}
+
+
+# --- What is given, and taken back
+
+
+def test_the_environment_chooses_the_backend(monkeypatch):
+    monkeypatch.delenv("TOCDEMO_BACKEND", raising=False)
+    monkeypatch.delenv("TOCDEMO_MONGO_URI", raising=False)
+    assert databases.chosen_backend() == "embedded"
+    monkeypatch.setenv("TOCDEMO_MONGO_URI", "mongodb://somewhere/")
+    assert databases.chosen_backend() == "mongodb://somewhere/"
+    monkeypatch.setenv("TOCDEMO_BACKEND", "mock")
+    assert databases.chosen_backend() == "mock"
+
+
+@pytest.mark.parametrize("backend", databases.BACKENDS)
+def test_each_backend_has_a_driver_and_a_database_of_its_own(backend):
+    drivers = {"embedded": "motor", "replica-set": "motor", "pymongo": "pymongo", "mock": "mongomock"}
+
+    with open_database(backend) as one, open_database(backend) as two:
+        assert one.driver == drivers[backend]
+        assert one.name != two.name
+        assert one.name.startswith("toctest_")
+        assert getpass.getuser() not in one.name
+        assert ("replicaSet=rs0" in one.uri) == (backend == "replica-set")
+        assert one.environment()["DATABASE_NAME"] == one.name
+
+
+def test_the_runs_database_is_dropped_and_no_other(server, client):
+    before = names(client)
+
+    with open_database(server.uri) as own:
+        client[own.name].books.insert_one({"title": "Mine for a while"})
+        assert own.name in names(client)
+
+    assert names(client) == before
+    assert client.precious.things.find_one() == {"_id": "mine"}
+
+
+def test_the_database_is_dropped_when_a_run_breaks(server, client):
+    def break_while_open():
+        with open_database(server.uri) as own:
+            client[own.name].books.insert_one({})
+            raise KeyError(own.name)
+
+    with pytest.raises(KeyError) as broke:
+        break_while_open()
+
+    assert broke.value.args[0] not in names(client)
+
+
+def test_a_run_on_a_real_uri_leaves_what_it_found(tmp_path, server, client):
+    before = names(client)
+
+    outcome = run_pytest(
+        lay_out(tmp_path), "-k", "success", TOCDEMO_MONGO_URI=server.uri, DATABASE_NAME="precious"
+    )
+
+    assert outcome.code == 0, outcome.text
+    assert any(record.collection == "books" for record in server.log.records)
+    assert names(client) == before
+    assert client.precious.things.find_one() == {"_id": "mine"}
+
+
+BEFORE_AND_AFTER = """
+import os, sys, pytest
+os.environ["DATABASE_NAME"] = "before"
+os.environ.pop("DATABASE_URI", None)
+before = dict(os.environ)
+code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]])
+sys.exit(code or (0 if dict(os.environ) == before else 9))
+"""
+
+
+def test_the_environment_is_put_back(tmp_path):
+    copy = lay_out(tmp_path)
+    script = tmp_path / "before_and_after.py"
+    script.write_text(BEFORE_AND_AFTER)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    command = [sys.executable, str(script), "-k", NO_DATABASE_NEEDED]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

@@ -1,0 +1,96 @@
+"""`python -m tocdemo run`: what it prints, and the exit codes that scripts rely on."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tocdemo import terminal
+from tocdemo.runner.result import Run, TestResult
+from tocdemo.subject.tests.projects import ROOT
+
+
+def tocdemo(*arguments, **environment):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOCDEMO_")}
+    return subprocess.run(
+        [sys.executable, "-m", "tocdemo", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=inherited | environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_json_is_all_that_stands_on_standard_output():
+    done = tocdemo("run", "--state", "incident", "--json", "--expect", "2 passed, 26 failed")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert (data["passed"], data["failed"], data["errors"]) == (2, 26, 0)
+    assert data["tests"][0].keys() >= {"name", "outcome", "seconds", "error"}
+
+
+def test_a_red_run_that_nobody_expected_exits_with_1():
+    done = tocdemo("run", "--state", "incident")
+    assert done.returncode == 1
+    assert "together: 2 passed, 26 failed" in done.stdout
+    assert "26 × RuntimeError: Event loop is closed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--state", "nonsense"), "The states: mended, incident, as-fixed"),
+        (("--fault", "nonsense"), "There is no fault 'nonsense'"),
+        (("--expect", "all of them"), "Expected counts such as"),
+        (("--backend", "nonsense"), "There is no backend 'nonsense'"),
+    ],
+)
+def test_what_cannot_run_exits_with_2_and_one_line(arguments, words):
+    done = tocdemo("run", "--json", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_does_not_answer_ends_the_run_soon():
+    begin = time.monotonic()
+    done = tocdemo("run", "--json", "--backend", "mongodb://127.0.0.1:9/")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "No MongoDB answers at mongodb://127.0.0.1:9/" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert time.monotonic() - begin < 20  # 3 s, and the start of a process on a busy machine
+
+
+def test_the_workspace_is_made_told_and_reset(tmp_path):
+    folder = tmp_path / "workspace"
+    made = tocdemo("workspace", TOCDEMO_WORKSPACE=str(folder))
+    assert made.returncode == 0
+    assert "Made " in made.stdout
+    (folder / "tests/conftest.py").write_text("# mine\n")
+    told = tocdemo("workspace", TOCDEMO_WORKSPACE=str(folder))
+    assert "tests/conftest.py: edited, in no known state" in told.stdout
+    reset = tocdemo("workspace", "--reset", TOCDEMO_WORKSPACE=str(folder))
+    assert "Your own version is kept in" in reset.stdout
+    assert [path.read_text() for path in folder.glob(".backups/*/tests/conftest.py")] == ["# mine\n"]
+
+
+def test_counts_are_read_as_pytest_writes_them():
+    assert terminal.parse_counts("2 passed, 26 failed") == {"passed": 2, "failed": 26}
+    assert terminal.parse_counts("1 error,1 skipped") == {"errors": 1, "skipped": 1}
+    for bad in ("", "passed", "2 passed 3 failed", "-1 passed"):
+        with pytest.raises(ValueError, match="Expected counts"):
+            terminal.parse_counts(bad)
+
+
+def test_what_is_not_named_is_expected_to_be_0():
+    run = Run((TestResult("t::a", "passed"), TestResult("t::b", "failed")), 0.1)
+    assert terminal.as_expected(run, {"passed": 1, "failed": 1})
+    assert not terminal.as_expected(run, {"passed": 1})
+    assert not terminal.as_expected(run, None)
