@@ -8,29 +8,29 @@ their first use, so that whatever imports this package does not wait for what no
 import importlib
 from typing import Any
 
-VERBS = (
-    "combination",
-    "coverage",
-    "database",
-    "diff",
-    "expected",
-    "explain",
-    "five_ways",
-    "folder",
-    "guess",
-    "interleavings",
-    "kill_between_writes",
-    "matrix",
-    "mend",
-    "neighbours",
-    "panel",
-    "recorded_versions",
-    "run",
-    "script",
-    "show",
-    "source",
-    "workspace",
-)
+VERBS = {
+    "combination": "running",
+    "coverage": "running",
+    "database": "running",
+    "diff": "editing",
+    "expected": "showing",
+    "explain": "running",
+    "five_ways": "running",
+    "folder": "editing",
+    "guess": "running",
+    "interleavings": "running",
+    "kill_between_writes": "running",
+    "matrix": "running",
+    "mend": "editing",
+    "neighbours": "running",
+    "panel": "running",
+    "recorded_versions": "running",
+    "run": "running",
+    "script": "running",
+    "show": "showing",
+    "source": "showing",
+    "workspace": "editing",
+}  # each with the module of this folder that has it
 # What lessons import by name, and the module that has it (with None: it is that module).
 HANDED_ON = {
     "add": ("tocdemo.explorer.engine", "add"),
@@ -47,9 +47,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name in VERBS:
-        from . import verbs
-
-        return getattr(verbs, name)
+        return getattr(importlib.import_module(f"{__name__}.{VERBS[name]}"), name)
     if name in HANDED_ON:
         module, attribute = HANDED_ON[name]
         loaded = importlib.import_module(module)
@@ -59,6 +57,6 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """Add the cell magic `%%workspace` (`%load_ext tocdemo.lab`)."""
-    from . import verbs
+    from . import editing
 
-    verbs.load_ipython_extension(shell)
+    editing.load_ipython_extension(shell)

@@ -5,7 +5,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from tocdemo import lab
-from tocdemo.lab import verbs
+from tocdemo.lab import showing
 from tocdemo.runner import inline, worker
 from tocdemo.subject import faults, sources, workspace
 
@@ -72,7 +72,7 @@ def test_an_expected_error_is_shown_and_labelled(shell):
 
 
 def test_a_missing_or_another_error_is_an_error():
-    missing = pytest.raises(verbs.NothingRaised, match="Expected RuntimeError with 'closed'")
+    missing = pytest.raises(showing.NothingRaised, match="Expected RuntimeError with 'closed'")
     with missing, lab.expected(RuntimeError, match="closed"):
         pass
     with pytest.raises(RuntimeError, match="open"), lab.expected(RuntimeError, match="closed"):

@@ -1,17 +1,12 @@
-"""The verbs of a notebook: put, mend, show and run, each in a line, each showing what it did.
+"""The verbs that run tests and measure: each gives a value that shows itself.
 
-`from tocdemo import lab` gives them. They work on the learner's workspace and display results; what they do
-is done by `workspace`, `suite` and `processes`.
+They work on the learner's workspace, or on throw-away copies; they never change a file of it.
 """
 
 import contextlib
 import dataclasses
-import importlib
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -22,59 +17,10 @@ from tocdemo.experiments import kills, versions, ways
 from tocdemo.experiments import matrix as _matrix
 from tocdemo.experiments import neighbours as _neighbours
 from tocdemo.explorer import engine
-from tocdemo.runner import databases, grid, inline, suite, worker
+from tocdemo.runner import databases, inline, suite, worker
 from tocdemo.runner.result import Explanations, Guess, Run
-from tocdemo.subject import faults as _faults
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
-
-
-class NothingRaised(AssertionError):
-    """An error that belongs to the lesson did not come."""
-
-
-def workspace(
-    state: str = "incident",
-    *,
-    without: Sequence[str] = (),
-    faults: Sequence[str] | None = None,
-    neighbours: bool = False,
-) -> _workspace.Report:
-    """Put the workspace into a state, and show which faults it has then.
-
-    `state` is "incident", "mended" or "as-fixed"; `without` names faults to leave out of it; `faults` names
-    them exactly, instead. With `neighbours` the 26 tests of the questions and the users are there, too. A
-    file that you edited is kept in a backup first. Raises ValueError for a name that does not exist.
-    """
-    if faults is not None:
-        return _workspace.put(faults, neighbours=neighbours)
-    names = _faults.state(state)
-    for name in without:
-        if _faults.get(name).name not in names:
-            raise ValueError(
-                f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
-            )
-    title = f"{state} without {', '.join(without)}" if without else state
-    kept = [name for name in names if name not in without]
-    return _workspace.put(kept, title, neighbours=neighbours)
-
-
-def folder() -> Path:
-    """Return the workspace's folder."""
-    return _workspace.folder()
-
-
-def mend(fault: str) -> _workspace.Report:
-    """Take a fault out of the workspace and show the change; your own edit that did so stays as it is."""
-    return _workspace.mend(fault)
-
-
-def diff(fault: str) -> _workspace.Report:
-    """Show what mending a fault changes, from the faulty source to the mended one, without doing it."""
-    found = _faults.get(fault)
-    before, after = _faults.with_faults([fault]), sources.mended()
-    shown = tuple(_faults.unified_diff(path, before[path], after[path]) for path in found.transforms)
-    return _workspace.Report(f"Mending {fault!r}: {found.mend}", shown)
 
 
 def run(
@@ -262,39 +208,6 @@ def guess(passed: int, failed: int = 0, errors: int = 0) -> Guess:
     return Guess(*numbers)
 
 
-@dataclass(frozen=True)
-class ExpectedError:
-    """An error that belongs to the lesson."""
-
-    type: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"Expected error: {self.type}: {self.message}"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {
-            "text/plain": str(self),
-            "application/vnd.tocdemo.expected+json": {"type": self.type, "message": self.message},
-        }
-
-
-@contextlib.contextmanager
-def expected(kind: type[BaseException], match: str = "") -> Iterator[None]:
-    """Show an error of this type, whose message holds `match`, and go on.
-
-    Raises NothingRaised when no error comes; an error of another kind goes through.
-    """
-    try:
-        yield
-    except kind as error:
-        if match not in str(error):
-            raise
-        display(ExpectedError(type(error).__name__, str(error)))
-        return
-    raise NothingRaised(f"Expected {kind.__name__} with {match!r} in its message, but nothing was raised")
-
-
 def script(code: str, expect: str | None = None) -> worker.Script:
     """Run Python code in a process of its own, and show what it printed; `expect` is its expected error."""
     return worker.script(inspect.cleandoc(code), expect)
@@ -305,86 +218,3 @@ def database() -> Iterator[databases.Database]:
     """Give a fresh database (`.uri`, `.name`) on the embedded server, and drop it in the end."""
     with databases.open_database(databases.chosen_backend()) as own:
         yield own
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A piece of source: where it comes from, and its lines with their numbers."""
-
-    title: str
-    first: int
-    lines: tuple[str, ...]
-
-    def __str__(self) -> str:
-        width = len(str(self.first + len(self.lines)))
-        body = (f"{number:>{width}}  {line}" for number, line in enumerate(self.lines, self.first))
-        return "\n".join([self.title, *(line.rstrip() for line in body)])
-
-    def _repr_html_(self) -> str:
-        return grid.preformatted(str(self))
-
-
-def show(path: str, name: str | None = None) -> Listing:
-    """Show a file of the workspace, or the function `name` in it.
-
-    Raises ValueError when the file is not there, or has no such function.
-    """
-    file = _workspace.folder() / path
-    if not file.is_file():
-        raise ValueError(f"There is no {path} in {_workspace.folder()}")
-    lines = file.read_text(encoding="utf-8").splitlines()
-    if name is None:
-        return Listing(path, 1, tuple(lines))
-    first, last = _function_lines("\n".join(lines), name, path)
-    return Listing(f"{path}, {name}", first, tuple(lines[first - 1 : last]))
-
-
-def _function_lines(text: str, name: str, path: str) -> tuple[int, int]:
-    import ast
-
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno
-    raise ValueError(f"There is no function {name!r} in {path}")
-
-
-def source(where: str) -> Listing:
-    """Show the installed source of an object, such as "motor.core:AgnosticClient.get_io_loop".
-
-    The title says which version is installed. Raises ValueError when there is no such object.
-    """
-    module_name, _, path = where.partition(":")
-    try:
-        thing: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            thing = inspect.getattr_static(thing, part) if path else thing
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"There is no {where!r}: {error}") from error
-    thing = thing.fget if isinstance(thing, property) else thing
-    lines, first = inspect.getsourcelines(thing)
-    package = module_name.partition(".")[0]
-    installed = ", ".join(
-        f"{name} {version(name)}" for name in dict.fromkeys(packages_distributions().get(package, []))
-    )
-    file = Path(inspect.getsourcefile(thing))
-    _, inside, rest = file.as_posix().rpartition(f"/{package}/")
-    place = f"{package}/{rest}, line {first}" if inside else f"{file.name}, line {first}"
-    title = f"{installed}: {place}" if installed else place
-    return Listing(title, first, tuple(line.rstrip("\n") for line in lines))
-
-
-def load_ipython_extension(shell: Any) -> None:
-    """Register the cell magic `%%workspace PATH`, which writes the cell's text to a file of the workspace."""
-
-    def write_cell(line: str, cell: str) -> None:
-        if not line.strip():
-            raise _workspace.BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
-        try:
-            display(_workspace.write(line.strip(), cell))
-        except SyntaxError as error:
-            print(
-                f"Nothing was written: line {error.lineno} is not Python ({error.msg}): {error.text}",
-                file=sys.stderr,
-            )
-
-    shell.register_magic_function(write_cell, "cell", "workspace")
