@@ -24,7 +24,7 @@ WRONG = {
     ),
     "lab": ({"benchmarks/wrong.py": "from tocdemo import lab"}, "tocdemo.benchmarks.wrong -> tocdemo.lab"),
     "cli": ({"lab/wrong.py": "import tocdemo.cli"}, "tocdemo.lab.wrong -> tocdemo.cli"),
-    "server": ({"server/wrong.py": "import tocdemo.display"}, "tocdemo.server.wrong -> tocdemo.display"),
+    "alone": ({"server/wrong.py": "import tocdemo.display"}, "tocdemo.server.wrong -> tocdemo.display"),
     "tests": ({"runner/wrong.py": "import tocdemo.tests"}, "tocdemo.runner.wrong -> tocdemo.tests"),
     "circles": (
         {"display/wrong.py": "from . import worse", "display/worse.py": "from . import wrong"},
