@@ -8,8 +8,11 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
+from tocdemo.errors import BadInput
 from tocdemo.experiments import matrix, versions
 from tocdemo.runner import suite
+from tocdemo.runner.options import RunOptions
+from tocdemo.runner.progress import silent
 from tocdemo.runner.result import Run, dump
 from tocdemo.subject import faults, sources
 from tocdemo.subject import workspace as _workspace
@@ -31,16 +34,13 @@ def run_copy(
     """
     names = dict.fromkeys([*faults.state(state), *further])
     with sources.copied(faults.with_faults(names)) as copy:
-        if not each:
-            return suite.run(copy, suite.arguments_for(copy), backend=backend)
-        return suite.run_each(
-            copy, suite.arguments_for(copy), backend=backend, on_progress=_silent if quiet else _progress
-        )
+        options = RunOptions(each=each, backend=backend)
+        return suite.run(copy, suite.arguments_for(copy), options, on_progress=silent if quiet else _progress)
 
 
 def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> matrix.Matrix:
     """Measure the matrix, with progress on a terminal. Raises CannotRun when there is no such database."""
-    return matrix.measure(backend, on_progress=_silent if quiet else _progress)
+    return matrix.measure(backend, on_progress=silent if quiet else _progress)
 
 
 def measure_versions(*, quiet: bool = False) -> versions.Versions:
@@ -48,7 +48,7 @@ def measure_versions(*, quiet: bool = False) -> versions.Versions:
 
     The file stays as it was when a pair could not be measured. Raises CannotBuild without uv.
     """
-    measured = versions.measure(_silent if quiet else _progress)
+    measured = versions.measure(silent if quiet else _progress)
     if not any(pair.why for pair in measured.pairs):
         versions.record(measured)
     return measured
@@ -57,10 +57,6 @@ def measure_versions(*, quiet: bool = False) -> versions.Versions:
 def matrix_as_json(measured: matrix.Matrix | versions.Versions) -> str:
     """Return the matrix, or what was measured of other versions, as one JSON object."""
     return json.dumps(measured.to_json(), indent=2)
-
-
-def _silent(done: int, total: int, left: float) -> None:
-    pass
 
 
 def _progress(done: int, total: int, left: float) -> None:
@@ -75,7 +71,7 @@ def parse_counts(text: str) -> dict[str, int]:
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
         if not found:
-            raise ValueError(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
+            raise BadInput(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
         counts[{"error": "errors"}.get(found[2], found[2])] = int(found[1])
     return counts
 

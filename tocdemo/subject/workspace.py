@@ -12,15 +12,12 @@ from pathlib import Path
 
 import libcst as cst
 
+from tocdemo.errors import BadInput, BadPath
 from tocdemo.runner import grid
 
 from . import faults, sources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-class BadPath(ValueError):
-    """A path does not lie in the workspace; the message says what was expected."""
 
 
 def folder() -> Path:
@@ -166,7 +163,7 @@ def _guessed(path: str, text: str) -> frozenset[str]:
 
 def _require_workspace() -> None:
     if not folder().exists():
-        raise ValueError(f"There is no workspace at {folder()} yet: run lab.workspace() first")
+        raise BadInput(f"There is no workspace at {folder()} yet: run lab.workspace() first")
 
 
 def _read(path: str) -> str | None:
