@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 
 from tocdemo import terminal
-from tocdemo.runner.grid import COLUMNS, LOOKS
-from tocdemo.runner.result import Run, counted
+from tocdemo.display.looks import LOOKS
+from tocdemo.runner.result import COLUMNS, Run
 
 FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
 SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
@@ -23,7 +23,7 @@ def draw() -> str:
     height = HEAD + 2 * (SIZE + GAP) + 16
     width = COLUMNS * (SIZE + GAP) + GAP
     body = "".join(_panel(title, run, number * height) for number, (title, run) in enumerate(panels))
-    alt = "; ".join(f"{title}: {_counts(run)}" for title, run in panels)
+    alt = "; ".join(f"{title}: {run.counts}" for title, run in panels)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alt)}" '
         f'width="{width}" height="{2 * height}" viewBox="0 0 {width} {2 * height}" '
@@ -32,13 +32,9 @@ def draw() -> str:
     )
 
 
-def _counts(run: Run) -> str:
-    return counted(passed=run.passed, failed=run.failed, errors=run.errors)
-
-
 def _panel(title: str, run: Run, top: int) -> str:
     errors = "".join(f" ({error})" for error in run.error_lines)
-    words = escape(f"{title}: {_counts(run)}{errors}")
+    words = escape(f"{title}: {run.counts}{errors}")
     caption = f'<text x="{GAP * 2}" y="{top + 21}" fill="#1f2328">{words}</text>'
     return caption + "".join(
         _cell(result.name, result.outcome, number, top) for number, result in enumerate(run.results)

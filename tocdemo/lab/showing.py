@@ -14,8 +14,8 @@ from typing import Any
 
 from IPython.display import display
 
+from tocdemo.display.code import preformatted
 from tocdemo.errors import BadInput, NothingRaised
-from tocdemo.runner import grid
 from tocdemo.subject import workspace as _workspace
 
 
@@ -66,7 +66,7 @@ class Listing:
         return "\n".join([self.title, *(line.rstrip() for line in body)])
 
     def _repr_html_(self) -> str:
-        return grid.preformatted(str(self))
+        return preformatted(str(self))
 
 
 def show(path: str, name: str | None = None) -> Listing:

@@ -8,12 +8,14 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import libcst as cst
 
+from tocdemo.display.code import diff_html, unified_diff
+from tocdemo.display.tables import paragraph
 from tocdemo.errors import BadInput, BadPath
-from tocdemo.runner import grid
 
 from . import faults, sources
 
@@ -50,9 +52,13 @@ class Report:
         return "\n".join([*lines, *self.diffs])
 
     def _repr_html_(self) -> str:
-        return grid.report_html(
-            self.headline, self.details, self.diffs, self.backup and _relative(self.backup)
-        )
+        parts = [paragraph(f"<b>{escape(self.headline)}</b>")]
+        if self.details:
+            parts.append("<ul>" + "".join(f"<li>{escape(detail)}</li>" for detail in self.details) + "</ul>")
+        if self.backup:
+            kept = f"<code>{escape(_relative(self.backup))}</code>"
+            parts.append(paragraph(f"Your own version is kept in {kept}"))
+        return "".join([*parts, *(diff_html(diff) for diff in self.diffs if diff)])
 
 
 def _relative(path: Path) -> str:
@@ -113,7 +119,7 @@ def mend(name: str) -> Report:
     backup = _back_up(path for path, _, _, edited in diffs if edited)
     for path, _, after, _ in diffs:
         sources.write_file(folder() / path, after)
-    shown = tuple(faults.unified_diff(path, before, after) for path, before, after, _ in diffs)
+    shown = tuple(unified_diff(path, before, after) for path, before, after, _ in diffs)
     return Report(_mended(name, diffs, own), shown, backup, (f"now: {fault.mend}",))
 
 
@@ -143,7 +149,7 @@ def write(path: str, text: str) -> Report:
         return Report(f"{path} is so already: nothing changed.")
     backup = _back_up([path]) if _is_own(path) else None
     sources.write_file(target, text)
-    return Report(f"Wrote {path}.", (faults.unified_diff(path, before or "", text),), backup)
+    return Report(f"Wrote {path}.", (unified_diff(path, before or "", text),), backup)
 
 
 def _has(name: str, path: str, text: str) -> bool:
