@@ -6,9 +6,10 @@
 from html import escape
 from pathlib import Path
 
-from tocdemo import terminal
 from tocdemo.display.looks import LOOKS
+from tocdemo.runner import suite
 from tocdemo.runner.result import COLUMNS, Run
+from tocdemo.subject import faults
 
 FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
 SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
@@ -17,8 +18,8 @@ SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
 def draw() -> str:
     """Run the incident and the mended suite, and return the picture of both as SVG."""
     panels = (
-        ("Before", terminal.run_copy("incident")),
-        ("After", terminal.run_copy("mended")),
+        ("Before", suite.run_copy(faults.with_faults(faults.state("incident")))),
+        ("After", suite.run_copy(faults.with_faults(faults.state("mended")))),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
     width = COLUMNS * (SIZE + GAP) + GAP

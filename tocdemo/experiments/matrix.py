@@ -6,7 +6,7 @@ from the cells (effects, cures) is computed here, and here is how it looks: HTML
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -170,7 +170,7 @@ def combination(
     backend: str | None = None,
     *,
     policy: bool = False,
-    run: Callable[..., Run] = suite.run,
+    run: suite.Runner = suite.run,
 ) -> Run:
     """Run the 28 in a throw-away copy with exactly these faults. Raises ValueError for the name of none.
 
@@ -181,10 +181,9 @@ def combination(
     files = faults.with_faults(names)
     if policy:
         files[sources.CONFTEST] += POLICY
-    with sources.copied(files) as copy:
-        shown = [name for name in names if name not in HELD]
-        title = ", ".join([*shown, *(["event_loop_policy"] if policy else [])]) or "no loop fault"
-        return run(copy, suite.arguments_for(copy), backend=backend, title=title)
+    shown = [name for name in names if name not in HELD]
+    title = ", ".join([*shown, *(["event_loop_policy"] if policy else [])]) or "no loop fault"
+    return suite.run_copy(files, run=run, backend=backend, title=title)
 
 
 def _plan(switches: tuple[str, ...]) -> list[tuple[frozenset[str], bool]]:

@@ -5,38 +5,18 @@ backend. Knows neither the workspace nor what the faults change.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table, words
-from tocdemo.errors import CannotRun
 from tocdemo.runner import pool, suite
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
 
-SUITES = {
-    "toc": (sources.SUITE,),
-    "neighbours": sources.NEIGHBOURS,
-    "all": (sources.SUITE, *sources.NEIGHBOURS),
-}
 HEADS = ("what is in", "the neighbours", "errors")
 _LEFT = "text-align:left;padding:3px 14px 3px 0;vertical-align:top"
-
-
-def arguments_for(folder: Path, which: str) -> list[str]:
-    """Return pytest's arguments for the 28 ("toc"), the 26 ("neighbours") or the 54 ("all") in `folder`.
-
-    Raises ValueError when `which` is none of these, CannotRun when the neighbours are not there.
-    """
-    if which not in SUITES:
-        raise ValueError(f"There are no tests {which!r}; expected one of {', '.join(SUITES)}")
-    missing = [path for path in SUITES[which] if path in sources.NEIGHBOURS and not (folder / path).exists()]
-    if missing:
-        raise CannotRun(f"There is no {missing[0]} in {folder}: run lab.workspace(…, neighbours=True) first")
-    return [str(folder / path) for path in SUITES[which]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +78,7 @@ def together(
     backend: str | None = None,
     which: str = "all",
     *,
-    run: Callable[..., Run] = suite.run,
+    run: suite.Runner = suite.run,
 ) -> Run:
     """Run the tests of `which` in a throw-away copy with exactly these faults.
 
@@ -106,9 +86,9 @@ def together(
     the name of no fault.
     """
     names = sorted(names)
-    with sources.copied(faults.with_faults(names) | sources.neighbours()) as copy:
-        title = ", ".join(names) or "no fault"
-        return run(copy, arguments_for(copy, which), backend=backend, title=title)
+    files = faults.with_faults(names) | sources.neighbours()
+    title = ", ".join(names) or "no fault"
+    return suite.run_copy(files, which, run=run, backend=backend, title=title)
 
 
 def _errors(row: Row) -> list[str]:

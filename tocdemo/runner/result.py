@@ -3,7 +3,6 @@
 Nothing here runs a test. The grid is an HTML table without a script; a symbol says what a colour says.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -29,8 +28,8 @@ _GAP = "margin:6px 0"
 class TestResult:
     """One test of a run.
 
-    `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration with fixtures,
-    `error` the error's type and the first line of its message (empty when it passed), `trace` the traceback
+    `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration
+    with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace` the traceback
     of the first test with that error, and `loop` the number of the event loop that it ran on, from 1.
     """
 
@@ -174,6 +173,19 @@ class Run:
         """Return the count line, like pytest's last one."""
         return f"{self.counts} in {self.seconds:.2f} s"
 
+    def is_as(self, expected: Counts | None) -> bool:
+        """Return whether the run has these counts; without counts, whether all passed."""
+        return self.green if expected is None else not self.note and self.counts == expected
+
+    def listing(self) -> str:
+        """Return the run as lines for a terminal: every test, then the symbols and the counts."""
+        width = max((len(result.name) for result in self.results), default=0)
+        lines = [
+            f"{number:3}  {result.name:{width}}  {result.outcome:7} {result.error}".rstrip()
+            for number, result in enumerate(self.results, 1)
+        ]
+        return "\n".join([*lines, str(self)])
+
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain data: the counts, the distinct errors, and every test."""
         tests = [
@@ -252,11 +264,6 @@ def together(runs: Iterable[Run], title: str) -> Run:
         text="\n".join(run.text for run in runs),
         note=" ".join(dict.fromkeys(run.note for run in runs if run.note)),
     )
-
-
-def dump(run: Run) -> str:
-    """Return the run's JSON text, on several lines."""
-    return json.dumps(run.to_json(), indent=2)
 
 
 # --- how a run looks ---------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The learner's folder `workspace/`: a copy of the backend in a known state, to break, mend and run.
 
-The lessons and `python -m tocdemo workspace` call it. Nothing that a learner wrote is ever lost: a text in no
+Nothing that a learner wrote is ever lost: a text in no
 known state is kept in a dated backup before it is replaced. Knows faults and files, not how tests are run.
 """
 
@@ -98,6 +98,16 @@ def state() -> dict[str, frozenset[str] | None]:
     """Return the faults of each file that can have some; None for a file in no known state."""
     paths = dict.fromkeys(path for fault in faults.FAULTS.values() for path in fault.transforms)
     return {path: faults.faults_in(path, _read(path) or "") for path in paths}
+
+
+def told() -> str:
+    """Return where the workspace is, which faults each of its files has, and how to change that."""
+    lines = [f"{folder()}"]
+    for path, found in state().items():
+        what = "edited, in no known state" if found is None else ", ".join(sorted(found)) or "no faults"
+        lines.append(f"  {path}: {what}")
+    lines.append("Put it back with --reset, or into a state with --state; what you edited is kept first.")
+    return "\n".join(lines)
 
 
 def mend(name: str) -> Report:

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from tocdemo import terminal
 from tocdemo.runner.result import Counts, Run, TestResult
 from tocdemo.subject.tests.projects import ROOT
 
@@ -91,6 +90,6 @@ def test_counts_are_read_as_pytest_writes_them():
 
 def test_what_is_not_named_is_expected_to_be_0():
     run = Run((TestResult("t::a", "passed"), TestResult("t::b", "failed")), 0.1)
-    assert terminal.as_expected(run, Counts(1, 1))
-    assert not terminal.as_expected(run, Counts(1))
-    assert not terminal.as_expected(run, None)
+    assert run.is_as(Counts(1, 1))
+    assert not run.is_as(Counts(1))
+    assert not run.is_as(None)
