@@ -8,12 +8,15 @@ expected, 1 not as expected, 2 could not run. To add one, write the function and
 import argparse
 import importlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from . import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
@@ -62,6 +65,7 @@ ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 def test(argv: list[str]) -> int:
     """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    bootstrap.add_group("dev")
     code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
     return code if code in (0, 1) else 2
 
@@ -138,6 +142,8 @@ def matrix(argv: list[str]) -> int:
 
 
 def _versions(as_json: bool) -> int:
+    if shutil.which("uv") is None:
+        bootstrap.add_group("versions")
     from tocdemo.lab import terminal
     from tocdemo.lab.versions import CannotBuild
 
