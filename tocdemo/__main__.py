@@ -15,7 +15,8 @@ from tocdemo import bootstrap
 
 NO_PROJECT = (
     "this installation holds the package without the lessons: clone the project and run "
-    "`python3 -m tocdemo start` there; here, `pytest -p tocdemo.loopwatch` and `python -m tocdemo.loopwatch check PATH` work"
+    "`python3 -m tocdemo start` there; here, `pytest -p tocdemo.loopwatch` and "
+    "`python -m tocdemo.loopwatch check PATH` work"
 )
 
 
