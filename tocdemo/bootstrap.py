@@ -75,7 +75,7 @@ def ready_python() -> "str | None":
         return None
     _refuse_foreign(venv)
     if not _complete(venv, pins):
-        _make(venv, pins, "")
+        _make(venv, pins)
     return None if inside else _venv_python(venv)
 
 
@@ -89,7 +89,7 @@ def add_group(name: str) -> None:
     if _runs_in(venv):
         wanted = dict(read_pins(os.path.join(ROOT, "requirements.txt")), **pins)
         if not _complete(venv, wanted):
-            _make(venv, wanted, f" of the group `{name}`")
+            _make(venv, wanted, group=name)
         return
     left = lacking(pins, sys.path)
     if left:
@@ -223,7 +223,7 @@ def _site_packages(venv: str) -> str:
 
 
 def _wanted_stamp() -> "dict[str, str]":
-    """Whose environment this is to be; what is installed in it is read from the installed metadata."""
+    """Say what an environment is made for; which packages it holds is read from their own metadata."""
     return {"python": "{} {}.{}".format(_base_python(), *sys.version_info[:2]), "project": ROOT}
 
 
@@ -247,19 +247,26 @@ def _last_change(venv: str) -> "int | None":
     return None
 
 
+def _found_stamp(venv: str) -> "dict[str, object]":
+    """Return the stamp; nothing when a set-up was cut short after its first change to the packages."""
+    unfinished = _read(venv, UNFINISHED)
+    untouched = unfinished.pop("last_change", None) == _last_change(venv)
+    return _read(venv, STAMP) or (unfinished if untouched else {})
+
+
 def _sound(venv: str) -> bool:
-    """Whether nothing in it is half installed: no set-up was cut short after its first change."""
-    wanted, unfinished = _wanted_stamp(), _read(venv, UNFINISHED)
-    untouched = unfinished.get("last_change") == _last_change(venv)
-    found = _read(venv, STAMP) or (unfinished if untouched else {})
-    return all(found.get(key) == value for key, value in wanted.items())
+    """Whether the environment was made for this Python and place, and nothing in it is half installed."""
+    found, wanted = _found_stamp(venv), _wanted_stamp()
+    if _runs_in(venv):  # it may call its base by another name than the base does, and it is that Python
+        wanted["python"] = found.get("python")
+    return bool(found) and all(found.get(key) == value for key, value in wanted.items())
 
 
 def _complete(venv: str, pins: "dict[str, str | None]") -> bool:
     return _sound(venv) and not lacking(pins, [_site_packages(venv)])
 
 
-def _make(venv: str, pins: "dict[str, str | None]", of_what: str) -> None:
+def _make(venv: str, pins: "dict[str, str | None]", group: "str | None" = None) -> None:
     """Make, repair or extend the environment, one process at a time."""
     _require_venv_module()
     try:
@@ -267,7 +274,7 @@ def _make(venv: str, pins: "dict[str, str | None]", of_what: str) -> None:
         with _owned(venv) as keep_open:
             if _complete(venv, pins):  # another process has just done it
                 return
-            _fill(venv, pins, of_what, keep_open)
+            _fill(venv, pins, group, keep_open)
     except OSError as error:
         raise SetupError(
             f"cannot write the environment {venv}: {error.strerror or error}; make it writable (with "
@@ -305,23 +312,27 @@ def _owned(venv: str):
         yield () if fcntl is None else (marker.fileno(),)
 
 
-def _fill(venv: str, pins: "dict[str, str | None]", of_what: str, keep_open: "tuple") -> None:
+def _fill(venv: str, pins: "dict[str, str | None]", group: "str | None", keep_open: "tuple") -> None:
     if not _sound(venv):  # new, half made, or made for another Python or place: pip cannot mend that
         reason = "new" if os.listdir(venv) == [MARKER] else "from scratch"
         _say(f"making the environment {venv} ({reason})")
-        _empty(venv)
-        _create(venv)
-    _write(venv, UNFINISHED, dict(_wanted_stamp(), last_change=_last_change(venv)))
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(venv, STAMP))
-    _install(venv, pins, of_what, keep_open)
+        _make_anew(venv)
+    stamp = _found_stamp(venv) or _wanted_stamp()
+    _write(venv, UNFINISHED, dict(stamp, last_change=_last_change(venv)))
+    _remove(venv, STAMP)
+    _install(venv, pins, group, keep_open)
     left = lacking(pins, [_site_packages(venv)])
     if left:
         raise SetupError(
             f"the set-up ended well, yet {venv} lacks {', '.join(left)}; delete that folder, {AGAIN}"
         )
-    _write(venv, STAMP, _wanted_stamp())
-    os.remove(os.path.join(venv, UNFINISHED))
+    _write(venv, STAMP, stamp)
+    _remove(venv, UNFINISHED)
+
+
+def _remove(venv: str, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(venv, name))
 
 
 def _empty(venv: str) -> None:
@@ -334,6 +345,11 @@ def _empty(venv: str) -> None:
             os.remove(entry.path)
 
 
+def _make_anew(venv: str) -> None:
+    _empty(venv)
+    _create(venv)
+
+
 def _create(venv: str) -> None:
     command = [_base_python(), "-m", "venv", venv]
     made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -342,24 +358,31 @@ def _create(venv: str) -> None:
         raise SetupError(f"`{' '.join(command)}` failed: {lines[-1]}")
 
 
-def _install(venv: str, pins: "dict[str, str | None]", of_what: str, keep_open: "tuple") -> None:
+def _install(venv: str, pins: "dict[str, str | None]", group: "str | None", keep_open: "tuple") -> None:
     """Install with uv when that is on the path; without it, or when it fails, with pip."""
-    before, uv = _last_change(venv), _uv(venv)
-    number, by = len(lacking(pins, [_site_packages(venv)])), "pip" if uv is None else "uv"
-    _say(f"installing {number} packages{of_what} and what they need, with {by}: about a minute, once")
-    if uv is not None:
-        command = [uv, "pip", "install", "--python", _venv_python(venv)]
-        if _ends_well(command + _arguments(venv, pins), venv, keep_open):
-            return
-        _say(f"uv failed ({_last_line(venv)}); going on with pip")
-        if _last_change(venv) != before:  # pip would take for installed what uv left half done
-            _empty(venv)
-            _create(venv)
+    uv = _uv(venv)
+    number, what = len(lacking(pins, [_site_packages(venv)])), f" of the group `{group}`" if group else ""
+    by = "pip" if uv is None else "uv"
+    _say(f"installing {number} packages{what} and what they need, with {by}: about a minute, once")
+    if uv is not None and _uv_installs(uv, venv, pins, keep_open):
+        return
     command = [_venv_python(venv), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     # Python compiles what it imports: compiling all of it beforehand took longer than the first start gains.
-    command += ["--progress-bar", "off", "--no-compile"]
-    if not _ends_well(command + _arguments(venv, pins), venv, keep_open):
+    command += ["--progress-bar", "off", "--no-compile", *_arguments(venv, pins)]
+    if not _ends_well(command, venv, keep_open):
         raise SetupError(_why_pip_failed(os.path.join(venv, LOG)))
+
+
+def _uv_installs(uv: str, venv: str, pins: "dict[str, str | None]", keep_open: "tuple") -> bool:
+    """Install with uv; when that fails, say so, and leave an environment that pip can go on with."""
+    before = _last_change(venv)
+    command = [uv, "pip", "install", "--python", _venv_python(venv), *_arguments(venv, pins)]
+    if _ends_well(command, venv, keep_open):
+        return True
+    _say(f"uv failed ({_last_line(venv)}); going on with pip")
+    if _last_change(venv) != before:  # pip would take for installed what uv left half done
+        _make_anew(venv)
+    return False
 
 
 def _uv(venv: str) -> "str | None":
