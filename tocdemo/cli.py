@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tocdemo import bootstrap
 from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +63,7 @@ ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 def test(argv: list[str]) -> int:
     """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    bootstrap.add_group("dev")
     code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
     return code if code in (0, 1) else 2
 
@@ -129,6 +132,8 @@ def matrix(argv: list[str]) -> int:
 
 
 def _versions(as_json: bool) -> int:
+    if shutil.which("uv") is None:
+        bootstrap.add_group("versions")
     from tocdemo.experiments import versions
 
     measured = versions.measure(_progress(as_json))
@@ -156,7 +161,7 @@ def workspace(argv: list[str]) -> int:
 
 
 def _progress(quiet: bool) -> Callable[[int, int, float], None]:
-    """Return what tells how far a run is: on one changing line in a terminal, elsewhere and if `quiet` not."""
+    """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
     from tocdemo.runner.progress import silent
 
     def show(done: int, total: int, left: float) -> None:
