@@ -13,7 +13,8 @@
     ├── ScriptFailed       a script ended otherwise than it should have
     └── NothingRaised      an error that belongs to the lesson did not come (an AssertionError, too)
 
-It parses on Python 3.6, as `bootstrap` does. The embedded server and loopwatch know nothing of it: they answer a client, or a test run.
+It parses on Python 3.6, as `bootstrap` does. The embedded server and loopwatch know nothing of it: they
+answer a client, or a test run.
 """
 
 

@@ -29,8 +29,8 @@ class TestResult:
     """One test of a run.
 
     `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration
-    with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace` the traceback
-    of the first test with that error, and `loop` the number of the event loop that it ran on, from 1.
+    with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace`
+    the traceback of the first test with that error, and `loop` the number, from 1, of its event loop.
     """
 
     __test__ = False  # for pytest: this is not a test class
