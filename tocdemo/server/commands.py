@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 from bson import Binary, Int64
 
-from . import pipelines
 from .cursors import FIRST_BATCH
 from .errors import CommandError, not_implemented
 from .framing import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
-from .matching import compile_query
-from .projecting import compile_projection
+from .query import pipelines
+from .query.expressions import bind_pipeline, bind_query
+from .query.matching import compile_query
+from .query.projecting import compile_projection
+from .query.updating import Update
+from .query.values import MISSING, Document, encode, is_number, leaves, order_key, sort_documents
 from .sessions import SESSION_MINUTES
 from .storage import Collection, Index, check_namespace, check_storable, duplicate_key, find_documents
-from .updating import Update
-from .values import MISSING, Document, encode, is_number, leaves, order_key, sort_documents
 
 if TYPE_CHECKING:
     from .dispatcher import Context
@@ -305,7 +306,7 @@ def abort_transaction(context: Context) -> Document:
 
 
 def _query(context: Context, field: str) -> Document:
-    return pipelines.bind_query(context.command.get(field) or {}, context.command.get("let"))
+    return bind_query(context.command.get(field) or {}, context.command.get("let"))
 
 
 def _whole(command: Document, field: str, *, default: int = 0) -> int:
@@ -454,7 +455,7 @@ def aggregate(context: Context) -> Document:
             9, "The 'cursor' option is required, except for aggregate with the explain argument"
         )
     _check_hint(context, command.get("hint"))
-    stages, ending = list(pipelines.bind_pipeline(command["pipeline"], command.get("let"))), None
+    stages, ending = list(bind_pipeline(command["pipeline"], command.get("let"))), None
     if stages and isinstance(stages[-1], dict) and next(iter(stages[-1]), "") in ("$out", "$merge"):
         ending = stages.pop()
     if any(isinstance(stage, dict) and next(iter(stage), "") in ("$out", "$merge") for stage in stages):
@@ -638,11 +639,11 @@ def update(context: Context) -> Document:
 def _filter(context: Context, statement: Document) -> Document:
     if not isinstance(statement.get("q"), dict):
         raise CommandError(14, "a write statement needs a filter: q, a document")
-    return pipelines.bind_query(statement["q"], context.command.get("let"))
+    return bind_query(statement["q"], context.command.get("let"))
 
 
 def _change(context: Context, update: Any, query: Document, statement: Document) -> Update:
-    bound = pipelines.bind_pipeline(update, context.command.get("let"))
+    bound = bind_pipeline(update, context.command.get("let"))
     return Update(bound, query, statement.get("arrayFilters"))
 
 

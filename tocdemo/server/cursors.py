@@ -18,7 +18,7 @@ from bson import Int64
 
 from .errors import CommandError
 from .framing import CODEC, MAX_DOCUMENT_BYTES
-from .values import Document
+from .query.values import Document
 
 FIRST_BATCH = 101
 _MAX_CURSORS = 10_000

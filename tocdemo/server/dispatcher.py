@@ -25,9 +25,9 @@ from .errors import CommandError, error_reply, labels_for
 from .failpoints import FailPoints, Failure
 from .framing import CODEC, Request
 from .gate import UNGATED, Cut, Gate, Pending, Refused
+from .query.values import Document
 from .sessions import Invocation, Limits, Session, Sessions, read_invocation
 from .storage import Blocked, Storage, Transaction
-from .values import Document
 
 _T = TypeVar("_T")
 _MAX_NAME = 300  # what the log keeps of a name

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import CommandError
-from .values import Document, is_number
+from .query.values import Document, is_number
 
 _KNOWN = ("failCommand", "onPrimaryTransactionalWrite", "maxTimeAlwaysTimeOut")
 _NEVER_FAILS = frozenset({"configurefailpoint"})

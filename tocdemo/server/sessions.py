@@ -17,8 +17,8 @@ from typing import NamedTuple
 from bson import Binary
 
 from .errors import CommandError
+from .query.values import Document, encode
 from .storage import Storage, Transaction
-from .values import Document, encode
 
 SESSION_MINUTES = 30
 _MAX_SESSIONS = 10_000

@@ -26,8 +26,8 @@ from typing import Any
 from bson import Binary, ObjectId, Regex, Timestamp
 
 from .errors import CommandError
-from .matching import Predicate, compile_query
-from .values import MISSING, Document, check_depth, encode, leaves, order_key
+from .query.matching import Predicate, compile_query
+from .query.values import MISSING, Document, check_depth, encode, leaves, order_key
 
 Key = tuple[Any, ...]
 Claim = tuple[str, str, Key]  # namespace, index name, key
