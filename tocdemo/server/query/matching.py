@@ -153,7 +153,7 @@ def equality_fields(query: Document) -> Document:
 
 
 def positional_index(query: Document, document: Document, path: list[str]) -> int | None:
-    """The index that `$` stands for: the first item of the array at `path` (split at its dots) that the query's
+    """The index that `$` stands for: the first item of the array at `path` (split at dots) that the query's
     own clauses match, in a document that the query matched. None if there is none.
     """
     prefix = ".".join(path)

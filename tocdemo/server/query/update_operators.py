@@ -19,7 +19,7 @@ from .matching import compile_query
 from .paths import child, container, put, set_path
 from .values import MISSING, Document, is_number, order_key, sort_documents
 
-Change = Callable[[Document, str, Any], None]
+Operator = Callable[[Document, str, Any], None]
 
 
 def _unset(document: Document, path: str, _operand: Any) -> None:
@@ -30,7 +30,7 @@ def _unset(document: Document, path: str, _operand: Any) -> None:
         holder[last] = None
 
 
-def _arithmetic(operator: str, combine: Callable[[Any, Any], Any]) -> Change:
+def _arithmetic(operator: str, combine: Callable[[Any, Any], Any]) -> Operator:
     def change(document: Document, path: str, operand: Any) -> None:
         if not is_number(operand):
             message = f"Cannot {operator[1:]} with non-numeric argument: {{{path}: {operand!r}}}"
@@ -67,7 +67,7 @@ def _numeric(one: Any, other: Any, combine: Callable[[Any, Any], Any], operator:
     return Int64(result) if wide else int(result)
 
 
-def _bound(keep_operand: Callable[[Any, Any], bool]) -> Change:
+def _bound(keep_operand: Callable[[Any, Any], bool]) -> Operator:
     def change(document: Document, path: str, operand: Any) -> None:
         holder, last = container(document, path, create=True)
         current = child(holder, last)
@@ -209,7 +209,7 @@ def _pull_all(document: Document, path: str, operand: Any) -> None:
         array[:] = [item for item in array if order_key(item) not in unwanted]
 
 
-OPERATORS: dict[str, Change] = {
+OPERATORS: dict[str, Operator] = {
     "$set": set_path,
     "$setOnInsert": set_path,
     "$unset": _unset,
