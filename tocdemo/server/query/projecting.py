@@ -1,7 +1,9 @@
 """Projections of find and findAndModify: which fields of a document a client wants.
 
-Commands call `compile_projection` once per command. Source: "Project Fields to Return" and the projection
-operators `$slice`, `$elemMatch` and `$` in MongoDB's manual; computed fields go to mongomock's `$addFields`.
+It must not know commands or cursors. Computed fields go to mongomock's `$addFields`.
+
+Source: "Project Fields to Return" and the projection operators `$slice`, `$elemMatch` and `$` in MongoDB's
+manual.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import CommandError
+from ..errors import CommandError
 from .matching import compile_query, positional_index
 from .pipelines import add_fields
 from .values import Document, is_number
@@ -19,17 +21,9 @@ _Tree = dict[str, Any]
 
 
 def compile_projection(projection: Document | None, query: Document) -> Project | None:
-    """Make a function that projects a document.
-
-    Args:
-        projection: the command's `projection`; empty or None means the whole document.
-        query: the command's filter, which the positional `$` refers to.
-
-    Returns:
-        A function that returns a new document, or None when the whole document is wanted.
-
-    Raises:
-        CommandError: for a mixture of inclusion and exclusion, or paths that collide.
+    """Make a function that projects a document into a new one; None when the whole document is wanted, by an
+    empty projection or None. The query is the command's filter, to which the positional `$` refers.
+    CommandError for a mixture of inclusion and exclusion, or paths that collide.
     """
     if not projection:
         return None

@@ -1,7 +1,7 @@
 """Values as BSON orders them: one key that compares, equals and hashes as MongoDB does.
 
-Matching, sorting, updating and the indexes use it. It knows nothing of collections. Python alone is not
-enough: there `True == 1`, and a datetime and a string do not compare at all.
+It must not know queries or collections. Python alone is not enough: there `True == 1`, and a datetime and a
+string do not compare at all.
 
 Source: "Comparison/Sort Order" in MongoDB's manual.
 """
@@ -12,7 +12,7 @@ import datetime
 import decimal
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import bson
@@ -30,10 +30,12 @@ from bson import (
     Timestamp,
 )
 
-from .errors import CommandError
-from .framing import CODEC, MAX_DOCUMENT_BYTES
+from ..errors import CommandError
+from ..framing import CODEC, MAX_DOCUMENT_BYTES
 
 Document = dict[str, Any]
+Predicate = Callable[[Any], bool]
+Key = tuple[Any, ...]
 
 
 class _Missing:
@@ -46,20 +48,16 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _MAX_DEPTH = 180  # MongoDB stores 180 levels and takes 200 in a command
 
-NUMBER = 10
 _NAN = 9
+_NUMBER = 10
 # For Python's own types the rank, where the value is its own key.
-_PLAIN_RANKS = {int: NUMBER, Int64: NUMBER, str: 15, ObjectId: 35, bool: 40}
+_PLAIN_RANKS = {int: _NUMBER, Int64: _NUMBER, str: 15, ObjectId: 35, bool: 40}
 
 
-def order_key(value: Any) -> tuple[Any, ...]:
-    """A key by which values compare, equal and hash as in MongoDB.
-
-    Args:
-        value: any value that `bson.decode` returns, or MISSING, which orders as null.
-
-    Returns:
-        A tuple that starts with the rank of the type; equal ranks are what a query may compare.
+def order_key(value: Any) -> Key:
+    """A key by which values compare, equal and hash as in MongoDB: a tuple that starts with the rank of the
+    type; equal ranks are what a query may compare. The value is any that `bson.decode` returns, or MISSING,
+    which orders as null.
     """
     rank = _PLAIN_RANKS.get(type(value))
     if rank is not None:
@@ -67,7 +65,7 @@ def order_key(value: Any) -> tuple[Any, ...]:
     if value is None or value is MISSING:
         return (5,)
     if isinstance(value, float):
-        return (_NAN,) if math.isnan(value) else (NUMBER, value)
+        return (_NAN,) if math.isnan(value) else (_NUMBER, value)
     if isinstance(value, dict):
         return (20, *((order_key(item)[0], name, order_key(item)) for name, item in value.items()))
     if isinstance(value, list | tuple):
@@ -77,11 +75,11 @@ def order_key(value: Any) -> tuple[Any, ...]:
     return _rare_key(value)
 
 
-def _rare_key(value: Any) -> tuple[Any, ...]:
+def _rare_key(value: Any) -> Key:
     match value:
         case Decimal128():
             number = value.to_decimal()
-            return (_NAN,) if number.is_nan() else (NUMBER, number)
+            return (_NAN,) if number.is_nan() else (_NUMBER, number)
         case Binary():
             return (30, len(value), value.subtype, bytes(value))
         case bytes():
@@ -108,13 +106,9 @@ def _rare_key(value: Any) -> tuple[Any, ...]:
 
 
 def leaves(value: Any, parts: list[str], position: int = 0) -> Iterator[Any]:
-    """The values that a dotted path reaches, arrays of documents walked through, MISSING where a field is
-    not.
-
-    Args:
-        value: a document (or what lies below it).
-        parts: the path, split at its dots.
-        position: how many of the parts were walked already.
+    """The values that a dotted path reaches from a document (or from what lies below it), arrays of documents
+    walked through, MISSING where a field is not. `parts` is the path, split at its dots; `position` says how
+    many of them were walked already.
     """
     if position == len(parts):
         yield value
@@ -143,10 +137,7 @@ def sort_documents(documents: list[Document], order: Document) -> list[Document]
         if path == "$natural":
             documents = documents[::direction]
             continue
-        pick, parts = (min if direction > 0 else max), path.split(".")
-        documents = sorted(
-            documents, key=lambda d, p=parts, f=pick: _sort_key(d, p, f), reverse=direction < 0
-        )
+        documents = sorted(documents, key=_sort_key(path, direction), reverse=direction < 0)
     return documents
 
 
@@ -160,14 +151,19 @@ def _check_sort(order: Document) -> None:
             )
 
 
-def _sort_key(document: Document, parts: list[str], pick: Any) -> tuple[Any, ...]:
-    keys = []
-    for leaf in leaves(document, parts):
-        if isinstance(leaf, list):
-            keys.extend(map(order_key, leaf) if leaf else [(1,)])  # an empty array comes before null
-        else:
-            keys.append(order_key(leaf))
-    return pick(keys) if keys else (5,)
+def _sort_key(path: str, direction: int) -> Callable[[Document], Key]:
+    pick, parts = (min if direction > 0 else max), path.split(".")
+
+    def key(document: Document) -> Key:
+        keys: list[Key] = []
+        for leaf in leaves(document, parts):
+            if isinstance(leaf, list):
+                keys.extend(map(order_key, leaf) if leaf else [(1,)])  # an empty array comes before null
+            else:
+                keys.append(order_key(leaf))
+        return pick(keys) if keys else (5,)
+
+    return key
 
 
 def copy_document(document: Document) -> Document:
@@ -176,11 +172,8 @@ def copy_document(document: Document) -> Document:
 
 
 def encode(document: Document) -> bytes:
-    """The document's BSON.
-
-    Raises:
-        CommandError: 10334 when it is longer than 16 MiB, 15 when it is nested too deeply, 2 when BSON
-        cannot hold it.
+    """The document's BSON. CommandError 10334 when it is longer than 16 MiB, 15 when it is nested too deeply,
+    2 when BSON cannot hold it.
     """
     try:
         data = bson.encode(document, False, CODEC)

@@ -1,9 +1,7 @@
-"""Aggregation: pipelines run stage by stage, mongomock for expressions and groups, our own matching and
-sorting.
+"""Pipelines, run stage by stage: groups and the like are mongomock's, matching and sorting are our own.
 
-Commands call `run_pipeline`; updating and projecting use two small functions of it. It works on copies,
-because mongomock's stages change what they are given; it reads other collections only by the function that
-it is handed.
+It works on copies, because mongomock's stages change what they are given. It must not know storage: it reads
+other collections only by the function that it is handed.
 
 Source: "Aggregation Stages" in MongoDB's manual.
 """
@@ -16,8 +14,9 @@ from typing import Any
 import mongomock
 from mongomock import aggregate
 
-from .errors import CommandError, not_implemented
-from .matching import compile_query, evaluate
+from ..errors import CommandError, not_implemented
+from .expressions import evaluate
+from .matching import compile_query
 from .values import MISSING, Document, copy_document, encode, sort_documents
 
 ReadCollection = Callable[[str], list[Document]]
@@ -28,40 +27,18 @@ _ENGINE_STAGES = frozenset(
     {"$addFields", "$set", "$bucket", "$count", "$group", "$project", "$replaceRoot", "$sample", "$unwind"}
     | _OWN_COLLECTION_STAGES
 )
-_UNSUPPORTED_STAGES = frozenset(
-    {
-        "$bucketAuto",
-        "$changeStream",
-        "$collStats",
-        "$currentOp",
-        "$densify",
-        "$documents",
-        "$fill",
-        "$geoNear",
-    }
-    | {
-        "$indexStats",
-        "$listLocalSessions",
-        "$listSessions",
-        "$merge",
-        "$planCacheStats",
-        "$redact",
-        "$search",
-    }
-    | {"$setWindowFields", "$vectorSearch"}
-)
+_UNSUPPORTED_STAGES = frozenset({
+    "$bucketAuto", "$changeStream", "$collStats", "$currentOp", "$densify", "$documents", "$fill",
+    "$geoNear", "$indexStats", "$listLocalSessions", "$listSessions", "$merge", "$planCacheStats",
+    "$redact", "$search", "$setWindowFields", "$vectorSearch",
+})  # fmt: skip
 
 
 def run_pipeline(documents: list[Document], stages: list[Document], read: ReadCollection) -> list[Document]:
-    """Run the stages (all but a last `$out`) over documents.
+    """Run the stages (all but a last `$out` or `$merge`) over documents, which are never changed.
 
-    Args:
-        documents: what the collection holds; never changed.
-        stages: the pipeline.
-        read: gives the documents of another collection of the same database.
-
-    Raises:
-        CommandError: 40324 for a stage that MongoDB has not, 238 for one that this server has not.
+    `read` gives the documents of another collection of the same database. CommandError 40324 for a stage that
+    MongoDB has not, 238 for one that this server has not.
     """
     for stage in stages:
         if not isinstance(stage, dict) or len(stage) != 1:
@@ -69,52 +46,6 @@ def run_pipeline(documents: list[Document], stages: list[Document], read: ReadCo
         ((name, options),) = stage.items()
         documents = _run_stage(documents, name, options, read)
     return documents
-
-
-def bind_pipeline(stages: Any, variables: Document | None) -> Any:
-    """The stages with the command's `let` variables put in where an expression names them (`$$name`)."""
-    if not variables or not isinstance(stages, list):
-        return stages
-    return [_bind_stage(stage, variables) if isinstance(stage, dict) else stage for stage in stages]
-
-
-def _bind_stage(stage: Document, variables: Document) -> Document:
-    return {
-        name: bind_query(options, variables) if name == "$match" else _bind(options, variables)
-        for name, options in stage.items()
-    }
-
-
-def bind_query(query: Any, variables: Document | None) -> Any:
-    """The filter with the `let` variables put into its `$expr`: elsewhere `$$name` is a plain string."""
-    if not variables or not isinstance(query, dict):
-        return query
-    bound: Document = {}
-    for name, value in query.items():
-        if name == "$expr":
-            bound[name] = _bind(value, variables)
-        elif name in ("$and", "$or", "$nor") and isinstance(value, list):
-            bound[name] = [bind_query(part, variables) for part in value]
-        else:
-            bound[name] = value
-    return bound
-
-
-def _bind(expression: Any, variables: Document) -> Any:
-    if isinstance(expression, dict):
-        if "$literal" in expression:
-            return expression
-        return {name: _bind(value, variables) for name, value in expression.items()}
-    if isinstance(expression, list):
-        return [_bind(item, variables) for item in expression]
-    if isinstance(expression, str) and expression.startswith("$$"):
-        name, *path = expression[2:].split(".")
-        if name in variables:
-            value = evaluate(variables[name], {})
-            for part in path:
-                value = value.get(part) if isinstance(value, dict) else None
-            return {"$literal": value}
-    return expression
 
 
 def _run_stage(documents: list[Document], name: str, options: Any, read: ReadCollection) -> list[Document]:
@@ -156,7 +87,7 @@ def _inner_pipeline(options: Any) -> list[Document]:
 
 
 def _engine(documents: list[Document], name: str, options: Any, read: ReadCollection) -> list[Document]:
-    database = mongomock.MongoClient().pipeline
+    database: Any = mongomock.MongoClient().pipeline
     if name in _OWN_COLLECTION_STAGES and isinstance(options, dict):
         foreign = options.get("from")
         if not isinstance(foreign, str):
