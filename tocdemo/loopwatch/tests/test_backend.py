@@ -10,7 +10,7 @@ import re
 import pytest
 
 from tocdemo.lab import faults
-from tocdemo.loopwatch.check import check
+from tocdemo.loopwatch.static.check import check
 
 from .projects import QUICKLY, Outcome, Watch, forget
 

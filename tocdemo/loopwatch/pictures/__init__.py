@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .recording import Client, Holder, Loop, Place, Recording, Test, Use
-from .svg import (
+from tocdemo.display.svg import (
     BAD,
     FAINT,
     GOOD,
@@ -29,6 +28,8 @@ from .svg import (
     text,
     text_table,
 )
+
+from ..recording import Client, Holder, Loop, Place, Recording, Test, Use
 
 FOLD_FROM = 5
 MOST_TESTS = 100

@@ -10,10 +10,10 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
+from ..static.sources import Source
 from .graph import attribute, behind, is_kind, stored
 from .ledger import ClientEntry, Ledger
 from .sites import Step
-from .sources import Source
 
 _NOTHING = object()
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any
 
+from ..recording import Client, Loop, Place, Ran, Use
 from .adapters import ADAPTERS, Adapter
 from .patches import AfterImport, Patches
-from .recording import Client, Loop, Place, Ran, Use
 from .sites import Sites
 
 _UVLOOP_METHODS = (

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from ..recording import Fixture, Recording, Test
 from .culprit import culprit
 from .explain import Explainer, Failure
 from .ledger import Ledger
-from .recording import Fixture, Recording, Test
 
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
 

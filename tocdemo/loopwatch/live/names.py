@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..recording import Holder
+from ..static.sources import Origin, Source
 from .graph import behind, is_kind
 from .ledger import ClientEntry, Ledger
-from .recording import Holder
-from .sources import Origin, Source
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..recording import Place
+from ..static.sources import Source, is_fixture, module_import
 from .culprit import Culprit, culprit
 from .graph import behind
 from .ledger import MARK, ClientEntry, Ledger, LoopEntry, UseEntry
 from .names import Name, names, stale_by_module
-from .recording import Place
 from .sites import Step
-from .sources import Source, is_fixture, module_import
 
 MOST = 3
 CROSS_LOOP = re.compile(

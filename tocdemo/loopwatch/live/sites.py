@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
-HERE = str(Path(__file__).resolve().parent) + os.sep
+HERE = str(Path(__file__).resolve().parents[1]) + os.sep
 TESTS = HERE + "tests" + os.sep
 _RUNNER = tuple(os.sep + name + os.sep for name in ("_pytest", "pluggy"))
 DEEPEST = 80
