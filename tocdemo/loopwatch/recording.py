@@ -7,10 +7,8 @@ here refers to a live object, and nothing here knows pytest, asyncio or a driver
 from __future__ import annotations
 
 import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 SCHEMA = 1
 
@@ -176,25 +174,8 @@ class Recording:
         return _numbered(self.clients, number)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return the record as JSON: field for field, with `"loopwatch".
-
-        1`, the number of this form, in front.
-        """
+        """Return the record as JSON: field for field, with `"loopwatch": 1`, the form's number, in front."""
         return json.dumps({"loopwatch": SCHEMA, **asdict(self)}, indent=indent)
-
-    @classmethod
-    def from_json(cls, text: str) -> Recording:
-        """Read what `to_json` wrote; raise ValueError if it is something else or of another form."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a loopwatch record as JSON: {error}") from error
-        if not isinstance(data, dict) or data.pop("loopwatch", None) != SCHEMA:
-            raise ValueError(f'expected a loopwatch record, an object with "loopwatch": {SCHEMA}')
-        try:
-            return _read(cls, data)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"the loopwatch record is damaged: {error}") from error
 
 
 def _numbered(items, number):
@@ -204,21 +185,6 @@ def _numbered(items, number):
     raise KeyError(number)
 
 
-def _read(kind, data):
-    """Build a value of the annotated type `kind` from its JSON form."""
-    if hasattr(kind, "__dataclass_fields__"):
-        hints = typing.get_type_hints(kind)
-        known = {f.name for f in fields(kind)}
-        if unknown := set(data) - known:
-            raise KeyError(f"unknown field {sorted(unknown)[0]!r}")
-        return kind(**{name: _read(hints[name], value) for name, value in data.items()})
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return None if data is None else _read(next(t for t in inner if t is not type(None)), data)
-    if origin is tuple and inner[-1] is Ellipsis:
-        return tuple(_read(inner[0], item) for item in data)
-    if origin is tuple:
-        return tuple(data)
-    if origin is Mapping:
-        return {key: _read(inner[1], value) for key, value in data.items()}
-    return data
+def short_name(nodeid: str) -> str:
+    """Return the name of a test without its file and class."""
+    return nodeid.rpartition("::")[2]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
 from asyncio.base_events import BaseEventLoop
 from asyncio.mixins import _LoopBoundMixin
+from dataclasses import fields
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from tocdemo.loopwatch import Recording, Watch
+from tocdemo.loopwatch import Watch
 from tocdemo.loopwatch.pictures import who_holds_what
 
 from .projects import QUICKLY, needs_loop_scope, run, write
@@ -157,7 +159,7 @@ def test_the_output_of_a_passing_suite_is_unchanged(pytester):
     assert printed(Watch()) == printed()
 
 
-def test_the_record_has_loops_tests_and_fixtures_and_survives_json(pytester):
+def test_the_record_has_loops_tests_and_fixtures_and_its_json_too(pytester):
     outcome = run(pytester, TWO)
     recording = outcome.recording
     assert [loop.number for loop in recording.loops][:2] == [1, 2]
@@ -171,15 +173,11 @@ def test_the_record_has_loops_tests_and_fixtures_and_survives_json(pytester):
     assert {fixture.name for fixture in recording.fixtures} >= {"event_loop_policy"}
     (use,) = recording.uses
     assert (use.loop, use.running, use.place.file) == (1, 2, "store.py")
-    assert Recording.from_json(recording.to_json()) == recording
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", '{"loopwatch": 2}', '{"loopwatch": 1, "python": "3"}', "nonsense"]
-)
-def test_a_text_that_is_no_record_is_refused(text):
-    with pytest.raises(ValueError, match="loopwatch record"):
-        Recording.from_json(text)
+    written = json.loads(recording.to_json())
+    assert written.pop("loopwatch") == 1
+    assert set(written) == {field.name for field in fields(recording)}
+    assert len(written["loops"]) == len(recording.loops)
+    assert (written["uses"][0]["loop"], written["uses"][0]["place"]["file"]) == (1, "store.py")
 
 
 def test_memory_grows_with_loops_and_clients_not_with_calls(pytester):
@@ -276,9 +274,11 @@ def test_dash_p_and_the_json_file_and_drivers_imported_later(pytester):
     done = pytest_process(pytester.path, "-p", "tocdemo.loopwatch", "--loopwatch-json", "run.json")
     assert "1 failed, 2 passed" in done.stdout
     assert "belongs to loop #1" in done.stdout
-    recording = Recording.from_json((pytester.path / "run.json").read_text())
-    assert [client.kind for client in recording.clients] == ["motor.motor_asyncio.AsyncIOMotorClient"]
-    assert [(holder.module, holder.name) for holder in recording.holders] == [("test_client", "client")]
+    recording = json.loads((pytester.path / "run.json").read_text())
+    assert [client["kind"] for client in recording["clients"]] == ["motor.motor_asyncio.AsyncIOMotorClient"]
+    assert [(holder["module"], holder["name"]) for holder in recording["holders"]] == [
+        ("test_client", "client")
+    ]
 
 
 def test_a_json_file_in_a_folder_that_is_not_there_is_refused_before_the_run(pytester):
@@ -294,9 +294,9 @@ def test_with_xdist_each_worker_writes_its_record(pytester):
     assert "1 failed, 1 passed" in done.stdout
     assert "belongs to loop #1, closed at the teardown of test_get[1]" in done.stdout
     assert not (pytester.path / "run.json").exists()
-    recording = Recording.from_json((pytester.path / "run.gw0.json").read_text())
-    assert recording.worker == "gw0"
-    assert len(recording.tests) == 2
+    recording = json.loads((pytester.path / "run.gw0.json").read_text())
+    assert recording["worker"] == "gw0"
+    assert len(recording["tests"]) == 2
 
 
 def test_a_loop_of_before_the_run_is_told_as_such(pytester):
