@@ -1,6 +1,6 @@
 """What a file's source says: where its names come from, which `except` covers a line, what a line uses.
 
-The explanations and the static checker use it. It reads text and abstract syntax trees only; it runs nothing.
+It reads text and abstract syntax trees only; it runs nothing, and it knows no other file.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ CATCHES_ALL = {"Exception", "BaseException", "RuntimeError"}
 class Origin:
     """How a module got a name: "assigned" there, or "imported" from `source`, which calls it `source_name`.
 
-    `source` is an absolute module name where it can be known; `written` is how the import statement writes
-    it.
+    `source` is an absolute module name, None where it cannot be known; `written` is how the import statement
+    writes it.
     """
 
     origin: str
     line: int
     source: str | None = None
-    source_name: str | None = None
-    written: str | None = None
+    source_name: str = ""
+    written: str = ""
 
 
 class Source:
@@ -49,10 +49,7 @@ class Source:
         return self.origins(package).get(name)
 
     def origins(self, package: str | None) -> dict[str, Origin]:
-        """Return every module-level name that an import or an assignment binds.
-
-        `package` resolves relative imports.
-        """
+        """Return where each module-level name comes from; relative imports are seen from `package`."""
         found: dict[str, Origin] = {}
         for node in _module_level(self.tree):
             if isinstance(node, ast.ImportFrom):
@@ -69,11 +66,11 @@ class Source:
         return found
 
     def handler(self, line: int) -> int | None:
-        """Return the line of the innermost `except` or `suppress` that keeps an error of this line."""
+        """Return the line of the innermost `except` or `suppress` that ends an error of this line."""
         best = None
-        for start, end, kept_at in self._guards:
+        for start, end, handler in self._guards:
             if start <= line <= end and (best is None or start > best[0]):
-                best = (start, kept_at)
+                best = (start, handler)
         return best[1] if best else None
 
     @cached_property
@@ -81,10 +78,7 @@ class Source:
         return list(_guards(self.tree))
 
     def chains(self, first: int, last: int) -> list[list[str]]:
-        """Return the dotted names in these lines, longest first.
-
-        `base.books.find()` gives ["base", "books", "find"].
-        """
+        """Return the dotted names in these lines, longest first: ["base", "books", "find"] is one."""
         return [chain for start, end, chain in self._chains if start <= last and end >= first]
 
     @cached_property
@@ -110,7 +104,7 @@ class Source:
         return found
 
     def function_at(self, line: int, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """Return the function called `name` that holds `line`, or None."""
+        """Return the function called `name` that contains `line`, or None."""
         for node in self.functions.get(name, ()):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             if first <= line <= (node.end_lineno or line):
@@ -209,7 +203,7 @@ def module_import(origin: Origin, root: str) -> tuple[str, str]:
 
     `origin` is the import that copied a name; the statement is written as that one is, where it names `root`.
     """
-    written = origin.written or ""
+    written = origin.written
     if root != origin.source or not written.strip("."):
         written = root
     parent, _, last = written.rpartition(".")

@@ -37,7 +37,7 @@ class Picture:
         return self.text
 
 
-def mark(name: str, title: str = "", body: str = "", **attributes: object) -> str:
+def mark(name: str, title: str = "", body: str = "", /, **attributes: object) -> str:
     """Return an SVG element; `title` becomes its tooltip, underscores in attribute names become hyphens."""
     pairs = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items()
@@ -46,14 +46,14 @@ def mark(name: str, title: str = "", body: str = "", **attributes: object) -> st
     return f"<{name}{pairs}>{inside}</{name}>" if inside else f"<{name}{pairs}/>"
 
 
-def text(x: float, y: float, words: str, title: str = "", **attributes: object) -> str:
+def text(x: float, y: float, words: str, title: str = "", /, **attributes: object) -> str:
     """Return a line of text whose base line starts at (x, y)."""
     style = {"fill": INK, **attributes}
     tooltip = f"<title>{escape(title)}</title>" if title else ""
     return mark("text", "", tooltip + escape(words), x=round(x, 1), y=round(y, 1), **style)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, title: str = "", **attributes: object) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, title: str = "", /, **attributes: object) -> str:
     """Return a straight line."""
     ends = {"x1": round(x1, 1), "y1": round(y1, 1), "x2": round(x2, 1), "y2": round(y2, 1)}
     return mark("line", title, **ends, **{"stroke": RULE, **attributes})

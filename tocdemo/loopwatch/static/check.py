@@ -1,7 +1,6 @@
 """The static checker: finds in a project's source what makes cross-loop failures possible.
 
-`python -m tocdemo.loopwatch check PATH` prints what it finds. It runs nothing of the project;
-that a finding fails in a given run is for the plugin to see.
+It runs nothing of the project, so it cannot know whether a finding makes a given run fail.
 """
 
 from __future__ import annotations
@@ -38,11 +37,8 @@ class Finding:
 def check(path: str | Path, installed: Mapping[str, str] | None = None) -> list[Finding]:
     """Return what is found in the Python files below `path` (a folder or a file), by file and line.
 
-    Args:
-        path: what to read.
-        installed: versions of the drivers by package name; by default those that are installed here.
-
-    Raises FileNotFoundError if there is nothing at `path`.
+    `installed` has the versions of the drivers by package name; by default they are those that are installed
+    here. FileNotFoundError is raised if there is nothing at `path`.
     """
     root = Path(path)
     if not root.exists():

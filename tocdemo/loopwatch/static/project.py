@@ -1,6 +1,6 @@
-"""Reads a project's source for the static checker: its modules, what they make at import, copy, and rebind.
+"""Reads a project's source: its modules, what they make at import, copy, and rebind.
 
-It runs nothing of the project and imports nothing of it. The checker asks; this module knows no rule.
+It runs nothing of the project and imports nothing of it. It must not know what is right and what is wrong.
 """
 
 from __future__ import annotations
@@ -118,9 +118,10 @@ class Project:
         found: dict[str, Made] = {}
         for file in self.files:
             for node in file.source.statements:
-                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-                    library = self._library(file, node.value, found)
-                    for name in assigned_names(node) if library else ():
+                if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                    continue
+                if library := self._library(file, node.value, found):
+                    for name in assigned_names(node):
                         found[f"{file.module}.{name}"] = Made(name, node.lineno, library)
         return found
 
@@ -149,7 +150,7 @@ class Project:
             if origin.source is None:
                 return None
             file = self.by_module.get(origin.source)
-            further = file.copies.get(origin.source_name or "") if file else None
+            further = file.copies.get(origin.source_name) if file else None
             if further is None:
                 return f"{origin.source}.{origin.source_name}"
             origin = further

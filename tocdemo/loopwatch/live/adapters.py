@@ -1,7 +1,6 @@
-"""What loopwatch must be told about each library: which class is a client, and where it keeps its loop.
+"""What loopwatch must be told about each library: which class is a client, and where it stores its loop.
 
-Everything else is seen without help. The libraries are never imported from here: a class is watched from the
-moment that somebody else imports its module.
+Everything else is seen without help. It knows the libraries by name only: nothing here imports one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 class Adapter:
     """One client class: `module` and `name` say where it is defined.
 
-    `loop` names the attributes in which an instance keeps its loop (setting one is the binding), `close` the
+    `loop` names the attributes in which an instance stores its loop (setting one is the binding), `close` the
     methods that close it, `check` a coroutine method that raises when it is called on another loop than its
     own.
     """

@@ -1,6 +1,6 @@
 """Attributes that are replaced for the length of a run and put back, and code that runs after an import.
 
-The ledger uses both; this module knows neither pytest nor asyncio.
+It must know neither what is replaced nor why.
 """
 
 from __future__ import annotations
@@ -39,10 +39,7 @@ class Patches:
 
 
 class AfterImport(MetaPathFinder):
-    """Runs `actions[name](module)` as soon as module `name` has been imported.
-
-    At once if it is there already.
-    """
+    """Runs `actions[name](module)` as soon as module `name` has been imported; at once if it is already."""
 
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._actions = actions

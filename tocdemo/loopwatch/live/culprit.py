@@ -1,6 +1,6 @@
 """Finds in the frames of a stack which object belongs to another loop, and what the code calls it.
 
-The ledger asks it at each cross-loop use, the explainer for errors that no hook saw.
+It reads the source of the frames' lines, and the ledger. How the stack came about, it must not know.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
+from ..static.sources import Source
+from .entries import ClientEntry
 from .graph import attribute, behind, is_kind, stored
-from .ledger import ClientEntry, Ledger
+from .ledger import Ledger
 from .sites import Step
-from .sources import Source
 
 _NOTHING = object()
 
@@ -22,8 +23,8 @@ _NOTHING = object()
 class Culprit:
     """What was used: its `name` in the code (or its type), its `kind` (type), and the client behind it.
 
-    `holder` is the module and the name, if the name is a module's; `loop` the number of the loop it belongs
-    to.
+    `holder` is the module and the name in it, if a module's name led to it; `loop` is the number of the loop
+    that it belongs to.
     """
 
     name: str
@@ -54,7 +55,7 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
         return named
     entry = _client_in_frames(steps, suspect)
     callee = _called(steps, project[0]) if project else None
-    if entry is not None and (callee is None or entry.keeps_loop):
+    if entry is not None and (callee is None or entry.stores_loop):
         return Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
     if callee is not None:
         kind, number = type(callee).__name__, loop or _loop_of(ledger, callee, running)
@@ -66,19 +67,18 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
 
 
 def _fits(entry: ClientEntry, loop: int | None, running: int | None) -> bool:
-    if not entry.keeps_loop:
+    if not entry.stores_loop:
         return True
     return entry.loop is not None and (entry.loop == loop if loop is not None else entry.loop != running)
 
 
 def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
-    """Return the objects that the step's line names.
+    """Return the objects that the step's line names: each with how it is written, and its module and name.
 
-    The value, how it is written, its module and name if global.
+    Module and name are None for what is local.
     """
     found = []
-    chains = Source.of(step.file).chains(step.line, step.line)
-    for chain in chains:
+    for chain in Source.of(step.file).chains(step.line, step.line):
         value, length, is_global = _resolve(step, chain)
         if value is _NOTHING:
             continue
@@ -90,10 +90,7 @@ def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
 
 
 def _resolve(step: Step, chain: list[str]) -> tuple[Any, int, bool]:
-    """Follow a dotted name as far as it is stored.
-
-    Return the value, how many parts were used, whether it is global.
-    """
+    """Follow a dotted name as far as it is stored; return the value, its length, and whether it is global."""
     local = step.frame.f_locals
     is_global = chain[0] not in local
     value = step.frame.f_globals.get(chain[0], _NOTHING) if is_global else local[chain[0]]
@@ -144,7 +141,7 @@ def _by_loop_attribute(ledger: Ledger, steps: list[Step], loop: int | None, runn
 
 
 def _loop_of(ledger: Ledger, value: Any, running: int | None) -> int | None:
-    """Return the number of the loop that the object is or keeps as `_loop`, unless it is the running one."""
+    """Return the number of the loop that the object is or stores as `_loop`, unless it is the running one."""
     if is_kind(value, asyncio.AbstractEventLoop):
         other = value
     else:

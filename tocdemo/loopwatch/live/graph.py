@@ -32,7 +32,8 @@ def behind(
 ) -> tuple[_Found, str] | None:
     """Search what `value` stores, nearest first, for an object that `known` recognises.
 
-    Returns what `known` returned and the path to it (".pool[0].lock"; "" when it is `value` itself), or None.
+    Return what `known` returned and the path to it (".pool[0].lock"; "" when it is `value` itself), or None.
+    `depth` is how many steps the path may have.
     """
     if is_kind(value, _LEAVES):
         return None
@@ -93,10 +94,7 @@ def stored(item: Any) -> dict[str, Any]:
 
 
 def attribute(value: Any, name: str) -> Any:
-    """Return what `value.name` is stored as in a module, class or instance.
-
-    Raise KeyError if it is not stored.
-    """
+    """Return what a module, class or instance stores as `name`; raise KeyError if it stores none."""
     if is_kind(value, (types.ModuleType, type)):
         return vars(value)[name]
     found = stored(value)

@@ -1,7 +1,6 @@
-"""The pytest side of loopwatch: a `Watch` tells the ledger where the run is and explains in the reports.
+"""The pytest side of loopwatch: tells the ledger where the run is, and puts explanations into the reports.
 
-It is given to pytest as a plugin object, or made by `pytest -p tocdemo.loopwatch`. It knows pytest's public
-hooks only.
+It knows pytest's public hooks only. How loops are seen and what is said of a failure, it must not know.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,21 +16,31 @@ from typing import Any
 
 import pytest
 
-from .culprit import culprit
-from .explain import Explainer, Failure
+from ..recording import Fixture, Recording, Test
+from .cause import Failure
+from .explain import Explainer
+from .hooks import Hooks
 from .ledger import Ledger
-from .recording import Fixture, Recording, Test
+from .uses import Uses
 
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What there is while the run goes on."""
+
+    ledger: Ledger
+    uses: Uses
+    hooks: Hooks
+    explainer: Explainer
 
 
 class Watch:
     """A pytest plugin that records the event loops of one run.
 
-    Args:
-        json: a file to which the record is written at the end; with pytest-xdist each worker writes its own,
-        with the
-            worker's name before the suffix ("run.json" becomes "run.gw0.json").
+    `json` is a file to which the record is written at the end. With pytest-xdist each worker writes its own,
+    with the worker's name before the suffix: "run.json" becomes "run.gw0.json".
 
     After the run `recording` is a `Recording`; before and during it, it is None. A Watch is for one run.
 
@@ -42,8 +52,7 @@ class Watch:
     def __init__(self, json: str | Path | None = None) -> None:
         self.recording: Recording | None = None
         self._json = json
-        self._ledger: Ledger | None = None
-        self._explainer: Explainer | None = None
+        self._live: _Live | None = None
         self._tests: dict[str, _RunningTest] = {}
         self._fixtures: list[Fixture] = []
         self._open_fixtures: dict[int, int] = {}
@@ -67,24 +76,24 @@ class Watch:
             )
 
     def _start(self, config: pytest.Config) -> None:
-        if self._ledger is not None:
+        if self._live is not None:
             return
         if self.recording is not None:
             raise pytest.UsageError(
                 "this loopwatch.Watch has its recording already; make a new one for each run"
             )
-        self._ledger = Ledger(str(config.rootpath), culprit)
-        self._explainer = Explainer(self._ledger)
+        ledger = Ledger(str(config.rootpath))
+        uses = Uses(ledger)
+        self._live = _Live(ledger, uses, Hooks(ledger, uses), Explainer(ledger, uses))
         config.add_cleanup(self._stop)
-        self._ledger.start()
+        self._live.hooks.start()
 
     def _stop(self) -> None:
-        ledger, self._ledger = self._ledger, None
-        if ledger is None:
+        live, self._live = self._live, None
+        if live is None:
             return
-        ledger.stop()
-        self.recording = self._frozen(ledger)
-        self._explainer = None
+        live.hooks.stop()
+        self.recording = self._frozen(live)
         if self._json is not None and (self._tests or self._worker):
             path = Path(self._json)
             if self._worker:
@@ -93,24 +102,24 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Note what the modules hold while they are loaded, if the last test did not come to its end."""
-        if self._ledger is not None:
-            self._ledger.begin_phase("end", None)
-            self._note_names(None)
+        """Note what the modules' names lead to while they are loaded, if the last test did not end."""
+        if self._live is not None:
+            self._live.ledger.begin_phase("end", None)
+            self._note_holders(self._live, None)
 
-    def _note_names(self, test: str | None) -> None:
+    def _note_holders(self, live: _Live, test: str | None) -> None:
         """Take the picture of "who holds what" now, unless a failure gave reason to take it before."""
-        if self._ledger is None or self._explainer.names is not None or not self._ledger.clients:
+        if live.explainer.holders is not None or not live.ledger.clients:
             return
         try:
-            self._explainer.note_names(test)
+            live.explainer.note_holders(test)
         except Exception as error:  # a fault of ours must not end the run
             warnings.warn(
                 pytest.PytestWarning(f"loopwatch could not look into the modules: {error!r}"), stacklevel=1
             )
 
-    def _frozen(self, ledger: Ledger) -> Recording:
-        explainer = self._explainer
+    def _frozen(self, live: _Live) -> Recording:
+        ledger, explainer = live.ledger, live.explainer
         return Recording(
             python=platform.python_version(),
             versions=_versions(),
@@ -120,9 +129,9 @@ class Watch:
             fixtures=tuple(self._fixtures),
             ran=tuple(ledger.ran.values()),
             clients=tuple(entry.frozen() for entry in ledger.clients),
-            uses=tuple(entry.frozen() for entry in ledger.uses),
-            holders=tuple(name.holder() for name in explainer.names or ()),
-            holders_at=explainer.names_at,
+            uses=tuple(entry.frozen() for entry in live.uses.entries),
+            holders=tuple(entry.frozen() for entry in explainer.holders or ()),
+            holders_at=explainer.holders_at,
             explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
         )
 
@@ -139,20 +148,20 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        if nextitem is None:
-            self._note_names(item.nodeid)
+        if nextitem is None and self._live is not None:
+            self._note_holders(self._live, item.nodeid)
         self._begin("teardown", item)
 
     def _begin(self, phase: str, item: pytest.Item) -> None:
-        if self._ledger is not None:
-            self._ledger.begin_phase(phase, item.nodeid)
-            self._tests[item.nodeid].phases[phase] = (self._ledger.now(), 0.0)
+        if self._live is not None:
+            self._live.ledger.begin_phase(phase, item.nodeid)
+            self._tests[item.nodeid].phases[phase] = (self._live.ledger.now(), 0.0)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any):
-        ledger = self._ledger
-        if ledger is None:
+        if self._live is None:
             return (yield)
+        ledger = self._live.ledger
         ledger.fixtures.append(fixturedef.argname)
         began = ledger.now()
         try:
@@ -167,32 +176,28 @@ class Watch:
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
         position = self._open_fixtures.pop(id(fixturedef), None)
-        if position is not None and self._ledger is not None:
-            done = self._fixtures[position]
-            self._fixtures[position] = Fixture(
-                done.name, done.scope, done.test, done.begin, done.ready, self._ledger.now()
-            )
+        if position is not None and self._live is not None:
+            self._fixtures[position] = replace(self._fixtures[position], end=self._live.ledger.now())
 
     # -- reports -------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
         report = yield
-        if self._ledger is None or item.nodeid not in self._tests:
+        live, test = self._live, self._tests.get(item.nodeid)
+        if live is None or test is None:
             return report
-        test = self._tests[item.nodeid]
-        began = test.phases.get(report.when, (self._ledger.now(), 0.0))[0]
-        test.phases[report.when] = (began, self._ledger.now())
+        now = live.ledger.now()
+        began, _ = test.phases.get(report.when, (now, now))
+        test.phases[report.when] = (began, now)
         test.note(report)
         if report.failed and call.excinfo is not None:
-            self._explain(item, call, report, test)
+            self._explain(live, Failure(item.nodeid, report.when, call.excinfo.value, item), report, test)
         return report
 
-    def _explain(
-        self, item: Any, call: pytest.CallInfo, report: pytest.TestReport, test: _RunningTest
-    ) -> None:
+    def _explain(self, live: _Live, failure: Failure, report: pytest.TestReport, test: _RunningTest) -> None:
         try:
-            text = self._explainer.explain(Failure(item.nodeid, report.when, call.excinfo.value, item))
+            text = live.explainer.explain(failure)
         except Exception as error:  # a fault of ours must not hide the test's own failure
             text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
         if text:

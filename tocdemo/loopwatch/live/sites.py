@@ -1,6 +1,6 @@
 """Tells the project's own code from libraries, and walks stacks and tracebacks down to it.
 
-The ledger uses it for every place that it notes, so it is quick: one look-up a frame. It knows no loop.
+It is quick, one look-up a frame, since every place that is noted needs it. It must not know of loops.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
-HERE = str(Path(__file__).resolve().parent) + os.sep
+HERE = str(Path(__file__).resolve().parents[1]) + os.sep
 TESTS = HERE + "tests" + os.sep
 _RUNNER = tuple(os.sep + name + os.sep for name in ("_pytest", "pluggy"))
 DEEPEST = 80
@@ -23,9 +23,9 @@ DEEPEST = 80
 
 @dataclass(frozen=True)
 class Step:
-    """One level of a stack: the frame and where it stands. Not to be kept.
+    """One level of a stack: the frame and where it stands.
 
-    It holds everything that the frame holds.
+    Not to be stored: with it everything that the frame refers to stays alive.
     """
 
     frame: FrameType
