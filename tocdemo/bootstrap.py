@@ -20,7 +20,7 @@ from tocdemo.errors import TocdemoError
 try:
     import fcntl
 except ImportError:  # Windows: two set-ups at once are then not kept apart
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # there is none
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -144,7 +144,7 @@ def read_group(path: str, name: str) -> "dict[str, str | None]":
 
 
 def _pins_in(lines: "list[str]", path: str) -> "dict[str, str | None]":
-    pins = {}
+    pins = {}  # type: dict[str, str | None]
     for line in lines:
         match = _PIN.match(line)
         if line == "-e .":
@@ -182,7 +182,7 @@ def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
     return [name for name, version in pins.items() if not satisfied(name, version)]
 
 
-def _is_this_project(distribution: "object") -> bool:
+def _is_this_project(distribution: "Distribution") -> bool:
     """Whether an installed `tocdemo` is this folder (PEP 610), and not another clone of the project."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     folder = url2pathname(urlparse(origin.get("url", "")).path)

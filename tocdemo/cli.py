@@ -73,6 +73,7 @@ def build(argv: list[str]) -> int:
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
+    bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import house
 
