@@ -23,7 +23,7 @@ from tocdemo.runner.result import error_line
 from .orders import USED_UP
 
 # A command as the wire knows it: the server's number of the connection, and the request id.
-Sent = tuple[int, int]
+Sent = tuple[int | None, int]
 Operation = Callable[[Any, str], Awaitable[Any]]
 
 _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operation", default=None)
@@ -81,13 +81,13 @@ def opened(folder: Path, database: Database, notes: Notes) -> Iterator[Backend]:
         for name, value in database.environment().items():
             patch.setenv(name, value)
         patch.syspath_prepend(str(folder))
-        drivers = importlib.import_module("app.db.driver")
+        drivers: Any = importlib.import_module("app.db.driver")
         make_client = drivers.make_client
         drivers.make_client = lambda settings, **options: make_client(
             settings, event_listeners=[_Listener(notes)], **options
         )
         base = importlib.import_module("app.db.base")
-        toc = importlib.import_module("app.db.toc_transactions")
+        toc: Any = importlib.import_module("app.db.toc_transactions")
         if hasattr(toc, "_back_off"):
             toc._back_off = _no_wait
         # PyMongo 4.20 waits by chance before with_transaction tries again.
@@ -108,8 +108,10 @@ def told(given: Any) -> str:
         return str(given)
     if not isinstance(given, BaseException):
         return "done"
-    if isinstance(given, OperationFailure) and (given.details or {}).get("errmsg", "").startswith(USED_UP):
-        return given.details["errmsg"]
+    if isinstance(given, OperationFailure):
+        said = (given.details or {}).get("errmsg", "")
+        if said.startswith(USED_UP):
+            return said
     return error_line(given)
 
 

@@ -100,7 +100,8 @@ def replay(
 
 async def _all_orders(explorer: "_Explorer") -> "list[_Ending]":
     """Depth first: run a prefix to its end, then go back to the last step that had another choice."""
-    endings, prefix = [], ""
+    endings: list[_Ending] = []
+    prefix = ""
     while len(endings) < MOST:
         ending, choices = await explorer.run(prefix)
         endings.append(ending)
@@ -280,9 +281,10 @@ class _Explorer:
 
     def _at_rest(self, state: GateState, tasks: dict[str, asyncio.Task]) -> bool:
         """Whether each operation is held, blocked, over, or waits for a lock. Raises when they are stuck."""
-        waiting = {self.notes.owners.get(_sent(each)) for each in (*state.held, *state.blocked)}
-        if None in waiting:
+        sent = [_sent(each) for each in (*state.held, *state.blocked)]
+        if not all(each in self.notes.owners for each in sent):
             return False
+        waiting = {self.notes.owners[each] for each in sent}
         active = [letter for letter, task in tasks.items() if letter not in waiting and not task.done()]
         if not all(_waits_for_lock(tasks[letter]) for letter in active):
             return False
@@ -328,7 +330,8 @@ def _waits_for_lock(task: asyncio.Task) -> bool:
     waiter = getattr(task, "_fut_waiter", None)
     if waiter is None or waiter.done():
         return False
-    code, coroutine = None, task.get_coro()
+    code = None
+    coroutine: Any = task.get_coro()
     while inspect.iscoroutine(coroutine):
         code = coroutine.cr_code
         if "pymongo" in Path(code.co_filename).parts:

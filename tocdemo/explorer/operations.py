@@ -31,5 +31,5 @@ def replace_toc(*titles: str, expected_version: int | None = None) -> Operation:
 
 async def _call(name: str, *arguments: Any) -> Any:
     """Call a function of the backend."""
-    *arguments, toc, book = arguments
-    return await getattr(toc, name)(book, *arguments, OWNER)
+    *given, toc, book = arguments
+    return await getattr(toc, name)(book, *given, OWNER)
