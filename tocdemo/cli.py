@@ -1,19 +1,24 @@
 """The subcommands of `python -m tocdemo`.
 
-Called by `__main__` once the environment is ready, and by tests. A subcommand is a small function that takes
+They expect that the environment is ready. A subcommand is a small function that takes
 the arguments after its own name, imports what it needs when it is called, and returns an exit code: 0 as
 expected, 1 not as expected, 2 could not run. To add one, write the function and name it in `COMMANDS`.
 """
 
 import argparse
 import importlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from tocdemo import bootstrap
+from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
@@ -23,10 +28,6 @@ BENCHMARKS = {
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
 }
-
-
-class CannotRun(Exception):
-    """A command cannot run; the message says why and what to do, and the exit code is 2."""
 
 
 # --- the course --------------------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 def test(argv: list[str]) -> int:
     """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    bootstrap.add_group("dev")
     code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
     return code if code in (0, 1) else 2
 
@@ -71,14 +73,11 @@ def build(argv: list[str]) -> int:
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
+    bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import house
-    from tocdemo.course.manifest import CourseError
 
-    try:
-        return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
-    except CourseError as error:
-        raise CannotRun(str(error)) from error
+    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
@@ -98,18 +97,17 @@ def run(argv: list[str]) -> int:
         "--expect", metavar="COUNTS", help='such as "2 passed, 26 failed"; default: all passed'
     )
     options = parser.parse_args(argv)
-    from tocdemo import terminal
-    from tocdemo.runner.inline import CannotRun as NoRun
+    from tocdemo.runner import suite
+    from tocdemo.runner.options import RunOptions
+    from tocdemo.runner.result import Counts
+    from tocdemo.subject import faults
 
-    try:
-        expected = terminal.parse_counts(options.expect) if options.expect else None
-        result = terminal.run_copy(
-            options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
-        )
-    except (NoRun, ValueError) as error:
-        raise CannotRun(str(error)) from error
-    print(terminal.as_json(result) if options.json else terminal.as_text(result))
-    return 0 if terminal.as_expected(result, expected) else 1
+    expected = Counts.parse(options.expect) if options.expect else None
+    files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
+    how = RunOptions(each=options.each, backend=options.backend)
+    result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
+    print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
+    return 0 if result.is_as(expected) else 1
 
 
 def matrix(argv: list[str]) -> int:
@@ -123,30 +121,26 @@ def matrix(argv: list[str]) -> int:
         "--versions", action="store_true", help="ask it of other versions, and record the answer (minutes)"
     )
     options = parser.parse_args(argv)
-    from tocdemo import terminal
-    from tocdemo.runner.inline import CannotRun as NoRun
+    from tocdemo.experiments import matrix as measuring
 
     if options.versions:
         if options.backend:
             parser.error("--versions brings its own drivers: leave --backend out")
         return _versions(as_json=options.json)
-    try:
-        result = terminal.measure_matrix(options.backend, quiet=options.json)
-    except NoRun as error:
-        raise CannotRun(str(error)) from error
-    print(terminal.matrix_as_json(result) if options.json else result)
+    result = measuring.measure(options.backend, on_progress=_progress(options.json))
+    print(json.dumps(result.to_json(), indent=2) if options.json else result)
     return 0 if result.whole else 1
 
 
 def _versions(as_json: bool) -> int:
-    from tocdemo import terminal
-    from tocdemo.experiments.versions import CannotBuild
+    if shutil.which("uv") is None:
+        bootstrap.add_group("versions")
+    from tocdemo.experiments import versions
 
-    try:
-        measured = terminal.measure_versions(quiet=as_json)
-    except CannotBuild as error:
-        raise CannotRun(str(error)) from error
-    print(terminal.matrix_as_json(measured) if as_json else measured)
+    measured = versions.measure(_progress(as_json))
+    if not any(pair.why for pair in measured.pairs):
+        versions.record(measured)
+    print(json.dumps(measured.to_json(), indent=2) if as_json else measured)
     return 1 if any(pair.why for pair in measured.pairs) else 0
 
 
@@ -156,13 +150,26 @@ def workspace(argv: list[str]) -> int:
     _add_state(parser, None)
     parser.add_argument("--reset", action="store_true", help="put it back into its state (default: incident)")
     options = parser.parse_args(argv)
-    from tocdemo import terminal
+    from tocdemo.subject import faults
+    from tocdemo.subject import workspace as learners
 
-    try:
-        print(terminal.workspace(options.state, reset=options.reset))
-    except ValueError as error:
-        raise CannotRun(str(error)) from error
+    if options.state is None and not options.reset and learners.folder().exists():
+        print(learners.told())
+    else:
+        name = options.state or "incident"
+        print(learners.put(faults.state(name), name))
     return 0
+
+
+def _progress(quiet: bool) -> Callable[[int, int, float], None]:
+    """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
+    from tocdemo.runner.progress import silent
+
+    def show(done: int, total: int, left: float) -> None:
+        end = "\r" if done < total else "\r\033[K"
+        print(f"{done} of {total}, about {left:.0f} s left \033[K", end=end, file=sys.stderr, flush=True)
+
+    return silent if quiet or not sys.stderr.isatty() else show
 
 
 def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -217,20 +224,24 @@ def main(argv: list[str]) -> int:
         return 0
     name = parser.parse_args(argv[:1]).command
     try:
-        return COMMANDS[name](argv[1:])
-    except CannotRun as error:
+        code = COMMANDS[name](argv[1:])
+        sys.stdout.flush()
+        return code
+    except TocdemoError as error:
         print(f"tocdemo {name}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read what is printed has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _summary(function: Callable) -> str:
-    return function.__doc__.splitlines()[0]
+    return (function.__doc__ or "").splitlines()[0]
 
 
-def _parser(name: str, function: Callable, **keywords: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog=f"python3 -m tocdemo {name}", description=_summary(function), **keywords
-    )
+def _parser(name: str, function: Callable, epilog: str | None = None) -> argparse.ArgumentParser:
+    prog = f"python3 -m tocdemo {name}"
+    return argparse.ArgumentParser(prog=prog, description=_summary(function), epilog=epilog)
 
 
 def _main_of(module: str, argv: list[str]) -> int:
@@ -262,5 +273,5 @@ def _require_free(port: int) -> None:
             pass
     except OSError as error:
         raise CannotRun(
-            f"port {port} cannot be used ({os.strerror(error.errno)}); choose another, or leave --port out"
+            f"port {port} cannot be used ({error.strerror}); choose another, or leave --port out"
         ) from error

@@ -6,9 +6,10 @@
 from html import escape
 from pathlib import Path
 
-from tocdemo import terminal
-from tocdemo.runner.grid import COLUMNS, LOOKS
-from tocdemo.runner.result import Run, counted
+from tocdemo.display.looks import LOOKS
+from tocdemo.runner import suite
+from tocdemo.runner.result import COLUMNS, Run
+from tocdemo.subject import faults
 
 FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
 SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
@@ -17,13 +18,13 @@ SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
 def draw() -> str:
     """Run the incident and the mended suite, and return the picture of both as SVG."""
     panels = (
-        ("Before", terminal.run_copy("incident")),
-        ("After", terminal.run_copy("mended")),
+        ("Before", suite.run_copy(faults.with_faults(faults.state("incident")))),
+        ("After", suite.run_copy(faults.with_faults(faults.state("mended")))),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
     width = COLUMNS * (SIZE + GAP) + GAP
     body = "".join(_panel(title, run, number * height) for number, (title, run) in enumerate(panels))
-    alt = "; ".join(f"{title}: {_counts(run)}" for title, run in panels)
+    alt = "; ".join(f"{title}: {run.counts}" for title, run in panels)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alt)}" '
         f'width="{width}" height="{2 * height}" viewBox="0 0 {width} {2 * height}" '
@@ -32,13 +33,9 @@ def draw() -> str:
     )
 
 
-def _counts(run: Run) -> str:
-    return counted(passed=run.passed, failed=run.failed, errors=run.errors)
-
-
 def _panel(title: str, run: Run, top: int) -> str:
     errors = "".join(f" ({error})" for error in run.error_lines)
-    words = escape(f"{title}: {_counts(run)}{errors}")
+    words = escape(f"{title}: {run.counts}{errors}")
     caption = f'<text x="{GAP * 2}" y="{top + 21}" fill="#1f2328">{words}</text>'
     return caption + "".join(
         _cell(result.name, result.outcome, number, top) for number, result in enumerate(run.results)

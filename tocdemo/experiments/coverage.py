@@ -1,6 +1,6 @@
 """Coverage inline: which lines of one module of the backend a run of the tests reaches.
 
-`lab.coverage()` calls it. coverage.py measures in the thread of the run alone, from before the suite's first
+coverage.py measures in the thread of the run alone, from before the suite's first
 import. How it looks is decided here as well; what runs, and in which state, is for the caller to say.
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tocdemo.runner import inline, suite
+from tocdemo.errors import CannotRun
+from tocdemo.runner import suite
 from tocdemo.runner.result import Run
 
 MODULE_LEVEL = "outside of any function"
@@ -56,7 +57,7 @@ class Coverage:
     def summary(self) -> str:
         """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
         reached = len(self.statements) - len(self.missed)
-        counts = self.run.summary().rpartition(" in ")[0]
+        counts = self.run.counts
         return (
             f"{self.path}: {int(self.percent)} %, {reached} of {len(self.statements)} statements reached "
             f"({counts})"
@@ -126,7 +127,7 @@ def measure(
     tracer = _Tracer(file)
     run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
     if run.note or tracer.found is None:
-        raise inline.CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
+        raise CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
     statements, missed, text = tracer.found
     return Coverage(module, tuple(text.splitlines()), statements, missed, run)
 
@@ -166,7 +167,7 @@ def _functions(text: str) -> Iterator[tuple[str, range]]:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 name = f"{prefix}.{child.name}" if prefix else child.name
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield name, range(child.lineno, child.end_lineno + 1)
+                yield name, range(child.lineno, (child.end_lineno or child.lineno) + 1)
             yield from walk(child, name)
 
     yield from walk(ast.parse(text), "")
@@ -180,7 +181,7 @@ def _extents(text: str, statements: Sequence[int]) -> Iterable[tuple[int, int]]:
             first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
             body = getattr(node, "body", None)
             if first in last:
-                last[first] = max(first, body[0].lineno - 1) if body else node.end_lineno
+                last[first] = max(first, body[0].lineno - 1) if body else node.end_lineno or first
     return last.items()
 
 

@@ -1,7 +1,6 @@
 """The backend as the explorer runs it: freshly imported, without random waits, telling who sends a command.
 
-`explorer` uses it in its own process, `explorer_processes` in a process for each operation. It knows the
-drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
+It knows the drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
 """
 
 import contextlib
@@ -16,14 +15,15 @@ import pytest
 from pymongo import monitoring
 from pymongo.errors import OperationFailure
 
-from tocdemo.runner import inline
+from tocdemo.errors import CannotExplore
 from tocdemo.runner.databases import Database
+from tocdemo.runner.fresh import as_before
 from tocdemo.runner.result import error_line
 
-USED_UP = "used up "
+from .orders import USED_UP
 
 # A command as the wire knows it: the server's number of the connection, and the request id.
-Sent = tuple[int, int]
+Sent = tuple[int | None, int]
 Operation = Callable[[Any, str], Awaitable[Any]]
 
 _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operation", default=None)
@@ -31,10 +31,6 @@ _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operati
 
 class Told(str):
     """What the caller of an operation was told, when it comes from another process."""
-
-
-class CannotExplore(Exception):
-    """The operations cannot be explored, or a schedule does not fit them; the message says why."""
 
 
 class Notes:
@@ -81,17 +77,17 @@ def opened(folder: Path, database: Database, notes: Notes) -> Iterator[Backend]:
     """
     if not (folder / "app").is_dir():
         raise CannotExplore(f"There is no backend in {folder}: expected a folder `app` there")
-    with inline.as_before(folder, None), pytest.MonkeyPatch.context() as patch:
+    with as_before(folder), pytest.MonkeyPatch.context() as patch:
         for name, value in database.environment().items():
             patch.setenv(name, value)
         patch.syspath_prepend(str(folder))
-        drivers = importlib.import_module("app.db.driver")
+        drivers: Any = importlib.import_module("app.db.driver")
         make_client = drivers.make_client
         drivers.make_client = lambda settings, **options: make_client(
             settings, event_listeners=[_Listener(notes)], **options
         )
         base = importlib.import_module("app.db.base")
-        toc = importlib.import_module("app.db.toc_transactions")
+        toc: Any = importlib.import_module("app.db.toc_transactions")
         if hasattr(toc, "_back_off"):
             toc._back_off = _no_wait
         # PyMongo 4.20 waits by chance before with_transaction tries again.
@@ -112,8 +108,10 @@ def told(given: Any) -> str:
         return str(given)
     if not isinstance(given, BaseException):
         return "done"
-    if isinstance(given, OperationFailure) and (given.details or {}).get("errmsg", "").startswith(USED_UP):
-        return given.details["errmsg"]
+    if isinstance(given, OperationFailure):
+        said = (given.details or {}).get("errmsg", "")
+        if said.startswith(USED_UP):
+            return said
     return error_line(given)
 
 

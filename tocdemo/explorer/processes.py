@@ -1,6 +1,6 @@
 """Operations that each run in a Python process of their own, as two workers of a web server do.
 
-The explorer starts them with `Processes`; each then runs this module, and is told by a line on its standard
+Each process runs this module, and is told by a line on its standard
 input to run its operation once on a book. It answers with a line for each command that it is about to send or
 that did nothing, and a line with the end. It knows nothing of orders and gates.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tocdemo.runner.databases import Database
+from tocdemo.runner.worker import pipes
 
 from . import backend
 from .backend import CannotExplore, Notes, Operation, Sent, Told
@@ -34,7 +35,7 @@ class Processes:
     ) -> None:
         self._notes = notes
         self._ends: dict[str, Callable[[str | None], None]] = {}
-        self._children: dict[str, subprocess.Popen] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         jobs = {letter: _pickled(folder, database, letter, each) for letter, each in operations.items()}
         for letter, job in jobs.items():
             child = subprocess.Popen(
@@ -44,8 +45,9 @@ class Processes:
                 start_new_session=True,  # a Ctrl-C is for this process, which then ends the others
             )
             self._children[letter] = child
-            child.stdin.write(job)
-            child.stdin.flush()
+            questions, _ = pipes(child)
+            questions.write(job)
+            questions.flush()
             threading.Thread(target=self._listen, args=(letter, child), daemon=True).start()
 
     async def run(self, letter: str, book: str) -> Told:
@@ -61,11 +63,15 @@ class Processes:
             else:
                 end.set_result(Told(words))
 
-        self._ends[letter] = lambda words: loop.call_soon_threadsafe(settle, words)
+        def told(words: str | None) -> None:
+            loop.call_soon_threadsafe(settle, words)
+
+        self._ends[letter] = told
         child = self._children[letter]
+        questions, _ = pipes(child)
         with contextlib.suppress(BrokenPipeError):  # then its end is told
-            child.stdin.write(f"{book}\n".encode())
-            child.stdin.flush()
+            questions.write(f"{book}\n".encode())
+            questions.flush()
         return await end
 
     def close(self) -> None:
@@ -75,11 +81,12 @@ class Processes:
         for child in self._children.values():
             child.wait()
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()
+                pipes(child)[0].close()
 
-    def _listen(self, letter: str, child: subprocess.Popen) -> None:
-        with child.stdout:
-            for line in child.stdout:
+    def _listen(self, letter: str, child: subprocess.Popen[bytes]) -> None:
+        _, answers = pipes(child)
+        with answers:
+            for line in answers:
                 message = json.loads(line)
                 if "sends" in message:
                     self._notes.sends(tuple(message["sends"]), letter)

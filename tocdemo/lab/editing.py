@@ -10,6 +10,8 @@ from typing import Any
 
 from IPython.display import display
 
+from tocdemo.display.code import unified_diff
+from tocdemo.errors import BadInput, BadPath
 from tocdemo.subject import faults as _faults
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
@@ -33,9 +35,7 @@ def workspace(
     names = _faults.state(state)
     for name in without:
         if _faults.get(name).name not in names:
-            raise ValueError(
-                f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
-            )
+            raise BadInput(f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}")
     title = f"{state} without {', '.join(without)}" if without else state
     kept = [name for name in names if name not in without]
     return _workspace.put(kept, title, neighbours=neighbours)
@@ -55,7 +55,7 @@ def diff(fault: str) -> _workspace.Report:
     """Show what mending a fault changes, from the faulty source to the mended one, without doing it."""
     found = _faults.get(fault)
     before, after = _faults.with_faults([fault]), sources.mended()
-    shown = tuple(_faults.unified_diff(path, before[path], after[path]) for path in found.transforms)
+    shown = tuple(unified_diff(path, before[path], after[path]) for path in found.transforms)
     return _workspace.Report(f"Mending {fault!r}: {found.mend}", shown)
 
 
@@ -64,7 +64,7 @@ def load_ipython_extension(shell: Any) -> None:
 
     def write_cell(line: str, cell: str) -> None:
         if not line.strip():
-            raise _workspace.BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
+            raise BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
         try:
             display(_workspace.write(line.strip(), cell))
         except SyntaxError as error:

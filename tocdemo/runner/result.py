@@ -1,29 +1,36 @@
-"""A run as a value: what each test did, and what the run as a whole showed.
+"""A run as a value, and how it looks: a grid with a cell for each test, the counts, the distinct errors.
 
-`inline` and `processes` make runs; grids, checks and the command line read them. Nothing here runs a test.
+Nothing here runs a test. The grid is an HTML table without a script; a symbol says what a colour says.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
+from tocdemo.display.code import preformatted
+from tocdemo.display.looks import LOOKS
+from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, unfolding, words
+from tocdemo.errors import BadInput
 from tocdemo.loopwatch import Recording, pictures
 
-from . import grid
-
-OUTCOMES = ("passed", "failed", "error", "skipped")
+COLUMNS = 14  # of the grid
+_BOX = (
+    "width:2.1em;height:2.1em;text-align:center;padding:0;border:2px solid transparent;"
+    "font-weight:bold;background-clip:padding-box"
+)
+_GAP = "margin:6px 0"
 
 
 @dataclass(frozen=True)
 class TestResult:
     """One test of a run.
 
-    `outcome` is one of OUTCOMES ("error" is a failure in a fixture), `seconds` its duration with fixtures,
-    `error` the error's type and the first line of its message (empty when it passed), `trace` the traceback
-    of the first test with that error, and `loop` the number of the event loop that it ran on, from 1.
+    `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration
+    with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace`
+    the traceback of the first test with that error, and `loop` the number, from 1, of its event loop.
     """
 
     __test__ = False  # for pytest: this is not a test class
@@ -42,15 +49,40 @@ class TestResult:
 
 
 @dataclass(frozen=True)
-class Guess:
-    """What a learner expects of a run, as numbers of tests."""
+class Counts:
+    """How many tests passed, failed, had an error in a fixture, and were skipped."""
 
-    passed: int
+    passed: int = 0
     failed: int = 0
     errors: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Counts":
+        """Return the counts that a text such as "2 passed, 26 failed" names. Raises BadInput for another."""
+        named: dict[str, int] = {}
+        for part in text.split(","):
+            found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
+            if not found:
+                raise BadInput(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
+            named[{"error": "errors"}.get(found[2], found[2])] = int(found[1])
+        return cls(**named)
+
+    @property
+    def total(self) -> int:
+        """How many tests there are."""
+        return self.passed + self.failed + self.errors + self.skipped
+
+    @property
+    def short(self) -> str:
+        """The counts in short, such as "2 P, 26 F"."""
+        numbers = ((self.passed, "P"), (self.failed, "F"), (self.errors, "E"), (self.skipped, "S"))
+        return ", ".join(f"{number} {letter}" for number, letter in numbers if number)
 
     def __str__(self) -> str:
-        return counted(passed=self.passed, failed=self.failed, errors=self.errors)
+        errors = "error" if self.errors == 1 else "errors"
+        words = {"passed": self.passed, "failed": self.failed, errors: self.errors, "skipped": self.skipped}
+        return ", ".join(f"{number} {word}" for word, number in words.items() if number) or "no tests"
 
 
 @dataclass(frozen=True)
@@ -66,28 +98,34 @@ class Run:
     title: str = "together"
     text: str = ""
     note: str = ""
-    guess: Guess | None = None
+    guess: Counts | None = None
     recording: Recording | None = field(default=None, repr=False)
+
+    @property
+    def counts(self) -> Counts:
+        """How many tests had which outcome."""
+        number = Counter(result.outcome for result in self.results)
+        return Counts(number["passed"], number["failed"], number["error"], number["skipped"])
 
     @property
     def passed(self) -> int:
         """How many tests passed."""
-        return self._count("passed")
+        return self.counts.passed
 
     @property
     def failed(self) -> int:
         """How many tests failed in the test itself."""
-        return self._count("failed")
+        return self.counts.failed
 
     @property
     def errors(self) -> int:
         """How many tests could not run because a fixture failed (or their file could not be imported)."""
-        return self._count("error")
+        return self.counts.errors
 
     @property
     def skipped(self) -> int:
         """How many tests were skipped."""
-        return self._count("skipped")
+        return self.counts.skipped
 
     @property
     def total(self) -> int:
@@ -133,8 +171,20 @@ class Run:
 
     def summary(self) -> str:
         """Return the count line, like pytest's last one."""
-        counts = counted(passed=self.passed, failed=self.failed, errors=self.errors, skipped=self.skipped)
-        return f"{counts} in {self.seconds:.2f} s"
+        return f"{self.counts} in {self.seconds:.2f} s"
+
+    def is_as(self, expected: Counts | None) -> bool:
+        """Return whether the run has these counts; without counts, whether all passed."""
+        return self.green if expected is None else not self.note and self.counts == expected
+
+    def listing(self) -> str:
+        """Return the run as lines for a terminal: every test, then the symbols and the counts."""
+        width = max((len(result.name) for result in self.results), default=0)
+        lines = [
+            f"{number:3}  {result.name:{width}}  {result.outcome:7} {result.error}".rstrip()
+            for number, result in enumerate(self.results, 1)
+        ]
+        return "\n".join([*lines, str(self)])
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain data: the counts, the distinct errors, and every test."""
@@ -156,21 +206,18 @@ class Run:
             "passed_tests": self.passed_tests,
         }
 
-    def _count(self, outcome: str) -> int:
-        return sum(result.outcome == outcome for result in self.results)
-
     def _recorded(self) -> Recording:
         if self.recording is None:
             raise ValueError("This run has no record of its event loops: it ran test by test")
         return self.recording
 
     def __str__(self) -> str:
-        return grid.text(self)
+        return _text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {
             "text/plain": str(self),
-            "text/html": grid.html(self),
+            "text/html": _html(self),
             "application/vnd.tocdemo.run+json": self.contract(),
         }
 
@@ -189,7 +236,7 @@ class Explanations:
         return "\n\n".join([*self.texts, *tail])
 
     def _repr_html_(self) -> str:
-        return grid.preformatted(str(self))
+        return preformatted(str(self))
 
 
 def error_line(error: BaseException) -> str:
@@ -207,16 +254,6 @@ def error_line(error: BaseException) -> str:
 _OF_A_TASK = re.compile(r"<(Task|Future) .*?>(?= got Future | attached to )")
 
 
-def counted(**counts: int) -> str:
-    """Return "2 passed, 26 failed" from numbers; what is 0 is left out, and "1 errors" is "1 error"."""
-    words = [
-        f"{count} {'error' if what == 'errors' and count == 1 else what}"
-        for what, count in counts.items()
-        if count
-    ]
-    return ", ".join(words) or "no tests"
-
-
 def together(runs: Iterable[Run], title: str) -> Run:
     """Return one run that holds the results of several."""
     runs = list(runs)
@@ -229,6 +266,68 @@ def together(runs: Iterable[Run], title: str) -> Run:
     )
 
 
-def dump(run: Run) -> str:
-    """Return the run's JSON text, on several lines."""
-    return json.dumps(run.to_json(), indent=2)
+# --- how a run looks ---------------------------------------------------------------------------------------
+
+
+def _text(run: Run) -> str:
+    """Return the run as lines: the symbols in a row, the counts, the errors, the guess, the note."""
+    symbols = "".join(LOOKS[result.outcome].symbol for result in run.results)
+    lines = [f"{symbols}  {run.title}: {run.summary()}"]
+    lines += [f"  {count} × {error}" for error, count in run.error_lines.items()]
+    if run.guess is not None:
+        lines.append(_guess_line(run, run.guess))
+    if run.note:
+        lines.append(run.note)
+    return "\n".join(lines)
+
+
+def _html(run: Run) -> str:
+    """Return the run as HTML: grid, counts and errors, and a table of all tests to unfold."""
+    parts = [_grid(run), paragraph(f"<b>{escape(run.title)}: {escape(run.summary())}</b>", _GAP)]
+    if run.error_lines:
+        parts.append(html_table(_error(*each) for each in run.error_lines.items()))
+    if run.guess is not None:
+        parts.append(paragraph(escape(_guess_line(run, run.guess)), _GAP))
+    if run.note:
+        parts.append(paragraph(f"<b>Note:</b> {escape(run.note)}", _GAP))
+    title = "The test" if run.total == 1 else f"The {run.total} tests"
+    heads = [head(each) for each in ("#", "test", "outcome", "seconds", "loop", "error")]
+    rows = [_row(number, result) for number, result in enumerate(run.results, 1)]
+    return "".join([*parts, unfolding(f"{title} as a table", html_table([heads, *rows], striped=True))])
+
+
+def _grid(run: Run) -> str:
+    boxes = [_box(number, result, run) for number, result in enumerate(run.results, 1)]
+    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
+    return html_table(rows, label=f"{run.title}: {run.summary()}")
+
+
+def _box(number: int, result: TestResult, run: Run) -> Cell:
+    look = LOOKS[result.outcome]
+    lines = [f"{number}. {result.name}: {look.word}", result.error]
+    if run.recording is not None:
+        lines.append(run.recording.explanations.get(result.nodeid, ""))
+    style = f"{_BOX};background:{look.background};color:{look.colour}"
+    return Cell(look.symbol, style, "\n".join(line for line in lines if line))
+
+
+def _error(error: str, count: int) -> list[Cell]:
+    return [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
+
+
+def _row(number: int, result: TestResult) -> list[Cell]:
+    look = LOOKS[result.outcome]
+    loop = "" if result.loop is None else f"#{result.loop}"
+    values = (number, result.name, f"{look.symbol} {look.word}", f"{result.seconds:.3f}", loop, result.error)
+    return [words(value) for value in values]
+
+
+def _guess_line(run: Run, guess: Counts) -> str:
+    said = f"You predicted: {guess}."
+    if run.note:
+        return f"{said} The run did not reach its end, so it is not compared."
+    if guess.total != run.total:
+        return f"{said} That is {guess.total} tests, and there are {run.total}. Measured: {run.counts}."
+    right = guess == run.counts
+    verdict = "Your prediction was right." if right else "They differ: what did you not expect?"
+    return f"{said} Measured: {run.counts}. {verdict}"

@@ -1,6 +1,6 @@
 """The learner's folder `workspace/`: a copy of the backend in a known state, to break, mend and run.
 
-The lessons and `python -m tocdemo workspace` call it. Nothing that a learner wrote is ever lost: a text in no
+Nothing that a learner wrote is ever lost: a text in no
 known state is kept in a dated backup before it is replaced. Knows faults and files, not how tests are run.
 """
 
@@ -8,19 +8,18 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import libcst as cst
 
-from tocdemo.runner import grid
+from tocdemo.display.code import diff_html, unified_diff
+from tocdemo.display.tables import paragraph
+from tocdemo.errors import BadInput, BadPath
 
 from . import faults, sources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-class BadPath(ValueError):
-    """A path does not lie in the workspace; the message says what was expected."""
 
 
 def folder() -> Path:
@@ -53,9 +52,13 @@ class Report:
         return "\n".join([*lines, *self.diffs])
 
     def _repr_html_(self) -> str:
-        return grid.report_html(
-            self.headline, self.details, self.diffs, self.backup and _relative(self.backup)
-        )
+        parts = [paragraph(f"<b>{escape(self.headline)}</b>")]
+        if self.details:
+            parts.append("<ul>" + "".join(f"<li>{escape(detail)}</li>" for detail in self.details) + "</ul>")
+        if self.backup:
+            kept = f"<code>{escape(_relative(self.backup))}</code>"
+            parts.append(paragraph(f"Your own version is kept in {kept}"))
+        return "".join([*parts, *(diff_html(diff) for diff in self.diffs if diff)])
 
 
 def _relative(path: Path) -> str:
@@ -69,7 +72,7 @@ def put(names: Iterable[str], title: str = "", *, neighbours: bool = False) -> R
     not touched. Raises ValueError for the name of no fault.
     """
     names = list(dict.fromkeys(names))
-    wanted = dict(faults.with_faults(names)) | (sources.neighbours() if neighbours else {})
+    wanted = dict(faults.with_faults(names)) | (dict(sources.neighbours()) if neighbours else {})
     changed = {path: text for path, text in wanted.items() if _read(path) != text}
     gone = [path for path in sources.neighbours() if path not in wanted and _read(path) is not None]
     backup = _back_up(path for path in (*changed, *gone) if _is_own(path))
@@ -97,6 +100,16 @@ def state() -> dict[str, frozenset[str] | None]:
     return {path: faults.faults_in(path, _read(path) or "") for path in paths}
 
 
+def told() -> str:
+    """Return where the workspace is, which faults each of its files has, and how to change that."""
+    lines = [f"{folder()}"]
+    for path, found in state().items():
+        what = "edited, in no known state" if found is None else ", ".join(sorted(found)) or "no faults"
+        lines.append(f"  {path}: {what}")
+    lines.append("Put it back with --reset, or into a state with --state; what you edited is kept first.")
+    return "\n".join(lines)
+
+
 def mend(name: str) -> Report:
     """Take one fault out of the workspace. A learner's own edit that did so already stays as it is.
 
@@ -116,7 +129,7 @@ def mend(name: str) -> Report:
     backup = _back_up(path for path, _, _, edited in diffs if edited)
     for path, _, after, _ in diffs:
         sources.write_file(folder() / path, after)
-    shown = tuple(faults.unified_diff(path, before, after) for path, before, after, _ in diffs)
+    shown = tuple(unified_diff(path, before, after) for path, before, after, _ in diffs)
     return Report(_mended(name, diffs, own), shown, backup, (f"now: {fault.mend}",))
 
 
@@ -146,7 +159,7 @@ def write(path: str, text: str) -> Report:
         return Report(f"{path} is so already: nothing changed.")
     backup = _back_up([path]) if _is_own(path) else None
     sources.write_file(target, text)
-    return Report(f"Wrote {path}.", (faults.unified_diff(path, before or "", text),), backup)
+    return Report(f"Wrote {path}.", (unified_diff(path, before or "", text),), backup)
 
 
 def _has(name: str, path: str, text: str) -> bool:
@@ -166,7 +179,7 @@ def _guessed(path: str, text: str) -> frozenset[str]:
 
 def _require_workspace() -> None:
     if not folder().exists():
-        raise ValueError(f"There is no workspace at {folder()} yet: run lab.workspace() first")
+        raise BadInput(f"There is no workspace at {folder()} yet: run lab.workspace() first")
 
 
 def _read(path: str) -> str | None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tocdemo.runner import inline, suite
-from tocdemo.runner.result import Guess, Run, TestResult, together
+from tocdemo.runner.result import Counts, Run, TestResult, together
 from tocdemo.subject.tests.projects import lay_out
 
 MIXED = Run(
@@ -48,11 +48,21 @@ def test_a_test_without_its_own_trace_has_that_of_the_same_error():
 
 
 def test_the_prediction_stands_beside_the_measurement():
-    wrong = Run(MIXED.results, 0.5, guess=Guess(28))
-    assert "You predicted: 28 passed. Measured: 1 passed, 2 failed, 1 error, 1 skipped. They differ" in str(
-        wrong
-    )
-    assert "Your prediction was right." in str(Run(GREEN.results, 0.1, guess=Guess(1)))
+    wrong = Run(MIXED.results, 0.5, guess=Counts(5))
+    measured = "Measured: 1 passed, 2 failed, 1 error, 1 skipped."
+    assert f"You predicted: 5 passed. {measured} They differ" in str(wrong)
+    assert "Your prediction was right." in str(Run(GREEN.results, 0.1, guess=Counts(1)))
+
+
+def test_a_prediction_of_another_number_of_tests_is_not_judged():
+    run = Run(MIXED.results, 0.5, guess=Counts(20, 20))
+    assert "You predicted: 20 passed, 20 failed. That is 40 tests, and there are 5." in str(run)
+
+
+def test_a_run_that_was_interrupted_is_not_judged():
+    said = str(Run(GREEN.results, 0.1, guess=Counts(1), note="Interrupted."))
+    assert "The run did not reach its end, so it is not compared." in said
+    assert "right" not in said
 
 
 def test_the_html_escapes_and_says_in_words_and_symbols_what_colours_say():
@@ -108,9 +118,3 @@ def test_a_test_can_come_several_times_each_with_fresh_fixtures(tmp_path):
 
     assert [result.name for result in run.results] == [f"test_it[{number}]" for number in (1, 2, 3, 4)]
     assert (run.passed, run.failed, run.title) == (2, 2, "test_it, 4 times")
-
-
-@pytest.mark.parametrize("options", [{"times": 0}, {"times": 2, "new_process": True}])
-def test_times_that_cannot_be_are_refused(tmp_path, options):
-    with pytest.raises(inline.CannotRun, match=r"times=1 or more|without new_process"):
-        suite.run(tmp_path, [str(tmp_path)], **options)
