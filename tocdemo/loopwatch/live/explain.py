@@ -43,9 +43,10 @@ class Explainer:
             return self._once(
                 cause.key, failure, lambda: self._head(cause), lambda: self._cross_loop(cause, failure)
             )
-        error = loop_error(self._ledger, failure)
-        if error is not None:
-            return self._once(error.key, failure, lambda: f"loopwatch: {error.head}", lambda: error.lines)
+        said = loop_error(self._ledger, failure)
+        if said is not None:
+            key, (head, *lines) = said
+            return self._once(key, failure, lambda: f"loopwatch: {head}", lambda: lines)
         return None
 
     def note_holders(self, test: str | None) -> list[HolderEntry]:
@@ -183,7 +184,7 @@ def _names_text(entries: list[HolderEntry]) -> str:
 
 
 def _written(entry: HolderEntry) -> str:
-    name = (entry.origin.source_name if entry.origin else "") or entry.name
+    name = entry.origin.source_name if entry.origin and entry.origin.source_name else entry.name
     return name if name == entry.name else f"{name} as {entry.name}"
 
 

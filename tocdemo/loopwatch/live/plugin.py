@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,14 +26,14 @@ from .uses import Uses
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
 
 
-@dataclass(frozen=True)
 class _Live:
-    """What there is while the run goes on."""
+    """What there is while the run goes on, and only then."""
 
-    ledger: Ledger
-    uses: Uses
-    hooks: Hooks
-    explainer: Explainer
+    def __init__(self, root: str) -> None:
+        self.ledger = Ledger(root)
+        self.uses = Uses(self.ledger)
+        self.hooks = Hooks(self.ledger, self.uses)
+        self.explainer = Explainer(self.ledger, self.uses)
 
 
 class Watch:
@@ -82,9 +82,7 @@ class Watch:
             raise pytest.UsageError(
                 "this loopwatch.Watch has its recording already; make a new one for each run"
             )
-        ledger = Ledger(str(config.rootpath))
-        uses = Uses(ledger)
-        self._live = _Live(ledger, uses, Hooks(ledger, uses), Explainer(ledger, uses))
+        self._live = _Live(str(config.rootpath))
         config.add_cleanup(self._stop)
         self._live.hooks.start()
 
