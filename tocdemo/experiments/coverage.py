@@ -13,7 +13,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tocdemo.errors import CannotRun
+from tocdemo.errors import BadInput, CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.result import Run
 
@@ -117,13 +117,13 @@ def measure(
     """
     file = (folder / module).resolve()
     if file.suffix != ".py" or not file.is_file() or not file.is_relative_to(folder.resolve()):
-        raise ValueError(
+        raise BadInput(
             f"There is no module {module!r} in {folder}; expected a path such as app/db/toc_transactions.py"
         )
     try:
         ast.parse(file.read_bytes())
     except SyntaxError as error:
-        raise ValueError(f"{module} is not Python: line {error.lineno}, {error.msg}") from error
+        raise BadInput(f"{module} is not Python: line {error.lineno}, {error.msg}") from error
     tracer = _Tracer(file)
     run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
     if run.note or tracer.found is None:

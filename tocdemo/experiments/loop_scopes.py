@@ -11,6 +11,7 @@ from html import escape
 
 from tocdemo.display.looks import verdict
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table
+from tocdemo.errors import BadInput
 from tocdemo.runner import inline
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources
@@ -112,7 +113,7 @@ def measure(*, uses: bool = False) -> Square:
 
 def _known(scope: str) -> str:
     if scope not in SCOPES:
-        raise ValueError(f"There is no scope {scope!r} here; there are {', '.join(SCOPES)}")
+        raise BadInput(f"There is no scope {scope!r} here; there are {', '.join(SCOPES)}")
     return scope
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tocdemo.display.looks import LOOKS, verdict
 from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, text_table, unfolding, words
+from tocdemo.errors import BadInput
 from tocdemo.runner import databases, pool, suite
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
@@ -102,7 +103,7 @@ class Matrix:
         Empty when nothing cures. Raises ValueError when cells are missing.
         """
         if not self.whole:
-            raise ValueError("The matrix is not whole, so what cures cannot be said: run it to its end")
+            raise BadInput("The matrix is not whole, so what cures cannot be said: run it to its end")
         everything = frozenset(self.switches)
         green = [everything - cell.faults for cell in self._plain() if cell.run.green]
         return tuple(mends for mends in green if not any(other < mends for other in green))

@@ -147,3 +147,12 @@ def test_run_takes_the_path_of_another_suite(tmp_path):
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     assert lab.run(tmp_path).passed_tests == ["test_other"]
     assert lab.run(tmp_path / "test_other.py", each=True).green
+
+
+def test_tab_offers_exactly_the_verbs_and_each_says_what_it_does(shell):
+    shell.user_ns["lab"] = lab
+    shell.Completer.use_jedi = False  # as in JupyterLab, where ipykernel asks for what `dir` gives
+    _, offered = shell.complete("lab.")
+    assert sorted(offered) == sorted(f"lab.{verb}" for verb in lab.VERBS)
+    undocumented = [verb for verb in lab.VERBS if not (getattr(lab, verb).__doc__ or "").strip()]
+    assert undocumented == []

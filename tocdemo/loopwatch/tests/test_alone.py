@@ -26,7 +26,7 @@ IMPORT_ALL = """
 
     sys.meta_path.insert(0, NothingElse())
     importlib.import_module("tocdemo.loopwatch.__main__")
-    for folder in ("live", "pictures", "static"):
+    for folder in ("explaining", "live", "pictures", "static"):
         package = importlib.import_module(f"tocdemo.loopwatch.{folder}")
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)

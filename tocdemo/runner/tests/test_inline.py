@@ -9,10 +9,13 @@ from textwrap import dedent
 import pytest
 import pytest_asyncio
 
-from tocdemo import terminal
 from tocdemo.runner import inline, suite
 from tocdemo.subject import faults, sources
 from tocdemo.subject.tests.projects import lay_out
+
+
+def run_copy(state, *further, **options):
+    return suite.run_copy(faults.with_faults([*faults.state(state), *further]), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +47,12 @@ def outcomes(run):
 # `test_matrix` runs every combination of the four loop faults.
 @pytest.mark.parametrize("name", ["unguarded-write", "transaction-without-retry"])
 def test_a_fault_of_the_writes_changes_nothing_in_the_incident(name):
-    run = terminal.run_copy("incident", [name])
+    run = run_copy("incident", name)
     assert (run.passed, run.failed, run.errors) == (2, 26, 0), str(run)
 
 
 def test_the_incident_passes_tests_1_and_6_alone_among_the_28():
-    run = terminal.run_copy("incident")
+    run = run_copy("incident")
     assert (run.passed, run.failed, run.total) == (2, 26, 28)
     assert run.passed_tests == [run.results[0].name, "test_update_toc_invalid_book_id_format"]
     assert run.results[5].name == run.passed_tests[1]
@@ -72,7 +75,7 @@ def test_each_test_runs_alone_and_progress_is_told(suite_of):
 
 
 def test_the_mock_hides_the_incident():
-    assert terminal.run_copy("incident", backend="mock").green
+    assert run_copy("incident", backend="mock").green
 
 
 # --- fresh modules, and everything put back ----------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_fixtures_cannot_go_to_another_process():
         RunOptions(fixtures=(pytest.fixture(lambda: 1),), new_process=True)
 
 
-@pytest.mark.parametrize(("each", "new_process"), itertools.product([False, True], repeat=2))
+@pytest.mark.parametrize(("each", "new_process"), list(itertools.product([False, True], repeat=2)))
 def test_options_are_heeded_together_and_alone_here_and_in_a_new_process(folder, each, new_process):
     options = RunOptions(
         each=each, new_process=new_process, without="test_slow", times=2, backend="mock", timeout=20
