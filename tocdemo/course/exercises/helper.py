@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 20.0  # seconds that a question may take; an endless loop is ended then
+START = 60.0  # seconds that the process may take to load what it needs
 GRACE = 5.0  # seconds more, after which the process is ended from outside
 
 # What the surroundings say of databases and of pytest is not for the learner's code.
@@ -53,9 +54,7 @@ class Seen:
         return next((note for note in reversed(self.notes) if note.get("what") == what), None)
 
 
-def ask(
-    kind: str, folder: Path, meant: Sequence[str] = (), limit: float | None = None, **more: Any
-) -> Seen:
+def ask(kind: str, folder: Path, meant: Sequence[str] = (), limit: float | None = None, **more: Any) -> Seen:
     """Ask a question of a copy of the backend, and return what was seen.
 
     `kind` is the name of a module of `probes`, `more` is what it is called with besides the folder: plain
@@ -85,8 +84,12 @@ def _read(own: Path, folder: Path, status: str, limit: float) -> Seen:
     with contextlib.suppress(OSError):
         stack = (own / "stack").read_text(encoding="utf-8", errors="replace")
     if stack or status == "late":
-        return Seen(tuple(notes), f"it did not end within {limit:g} seconds", _own_frame(stack, folder))
-    return Seen(tuple(notes), f"it ended Python itself ({status})")
+        frame = _own_frame(stack, folder)
+        waits = next((note["place"] for note in reversed(notes) if note["what"] == "waits"), None)
+        if frame is None and waits is not None:
+            frame = Frame(**waits)
+        return Seen(tuple(notes), f"it did not end within {limit:g} seconds", frame)
+    return Seen(tuple(notes), f"Python itself was ended ({status})")
 
 
 def _own_frame(stack: str, folder: Path) -> Frame | None:
@@ -115,9 +118,16 @@ class _Helper:
             env=kept,
             start_new_session=True,  # a Ctrl-C in the terminal is not for it
         )
+        self._loaded = False
 
     def answer(self, question: dict[str, Any], limit: float) -> str:
-        """Let the process answer, and return how that ended: "0", another status, or "late"."""
+        """Let the process answer, and return how that ended: "status 0", another one, or "late"."""
+        if not self._loaded:
+            self._loaded = self._said(None, START) == "ready"
+        return self._said(question, limit)
+
+    def _said(self, question: dict[str, Any] | None, limit: float) -> str:
+        """Return the next line that the process says, after a question, if there is one."""
         late = threading.Event()
 
         def end() -> None:
@@ -128,8 +138,9 @@ class _Helper:
         overdue.daemon = True
         overdue.start()
         try:
-            self.child.stdin.write(f"{json.dumps(question)}\n".encode())
-            self.child.stdin.flush()
+            if question is not None:
+                self.child.stdin.write(f"{json.dumps(question)}\n".encode())
+                self.child.stdin.flush()
             answer = self.child.stdout.readline().decode().strip()
         except OSError:
             answer = ""

@@ -63,7 +63,8 @@ def read(folder: Path, path: str) -> Text | Problem:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         text = raw.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        return Problem(f"this file is no text that Python reads: {error}", path, _undecodable_line(raw))
+        what = "is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
+        return Problem(f"this line {what}. Nothing else was judged.", path, _undecodable_line(raw))
     return parsed(path, text.removeprefix("\ufeff"))
 
 
@@ -86,6 +87,9 @@ def read_bytes(folder: Path, path: str) -> bytes | Problem:
 
 def parsed(path: str, text: str) -> Text | Problem:
     """Return the text of a Python file, parsed, or what is wrong with it."""
+    if "\0" in text:
+        line = text[: text.find("\0")].count("\n") + 1
+        return Problem("this line holds a null character, which is no Python.", path, line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an invalid escape, say: not ours to tell
@@ -93,11 +97,8 @@ def parsed(path: str, text: str) -> Text | Problem:
             compile(tree, path, "exec", dont_inherit=True)  # `return` outside a function, and the like
     except SyntaxError as error:
         return _syntax_problem(path, text, error)
-    except ValueError:
-        line = text[: text.find("\0")].count("\n") + 1
-        return Problem("this line holds a null character, which is no Python.", path, line)
-    except (RecursionError, MemoryError):
-        return Problem("this file is nested too deeply for Python to read.", path)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Problem(f"Python cannot read this file: {type(error).__name__}.", path)
     return Text(path, text, tree)
 
 

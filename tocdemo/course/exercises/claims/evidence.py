@@ -17,6 +17,8 @@ from ..texts import Text
 from ..verdict import Part, Problem
 
 FIXTURE = "motor_reinit_db"
+# In a traceback, in pytest's short form of one, or by itself.
+_PLACE = re.compile(r"""([^\s'":]+\.(?:py|ini))(?:["']?, line |:)?(\d+)?""")
 PRESENT = 5  # tests that are named; there may be more
 
 
@@ -35,7 +37,9 @@ class Evidence:
         self.exercise = exercise
         self.folder = folder
         self.remarks: list[str] = []
-        self.said: set[tuple[str | None, int | None]] = set()  # the places of what is not done, in earlier claims
+        self.said: set[tuple[str | None, int | None]] = (
+            set()
+        )  # the places of what is not done, in earlier claims
         self._texts: dict[str, Text] = {}
         self._seen: dict[str, helper.Seen] = {}
 
@@ -91,29 +95,38 @@ class Evidence:
             raise Unjudged(
                 self.problem_at(f"{uncollected['error']}. So no test can run.", uncollected["place"])
             )
-        ended = seen.the("pytest") or {"code": 3, "words": ""}
-        if ended["code"] not in (0, 1, 5):
-            raise Unjudged(self._refused(ended["words"]))
+        ended = seen.the("ended")
+        if ended is not None:
+            raise Unjudged(
+                self.problem_at(f"this ends the run of the tests: {ended['error']}.", ended["place"])
+            )
+        pytest = seen.the("pytest") or {"code": 3, "words": ""}
+        if pytest["code"] not in (0, 1, 5):
+            raise Unjudged(self._refused(pytest["words"]))
 
     def _refused(self, words: str) -> Problem:
         """Return why pytest ended before the tests: it says so in text only."""
-        places = [
-            {"file": found[1], "line": int(found[2])}
-            for found in re.finditer(
-                r"^(?:E +)?(?:File \")?(\S+\.py)(?:\", line |:)(\d+)", words, re.MULTILINE
-            )
-            if (self.folder / found[1]).is_file()
-        ]
-        for place in places:
-            if Path(place["file"]).is_absolute():
-                place["file"] = Path(place["file"]).relative_to(self.folder.resolve()).as_posix()
-        lines = [line.removeprefix("E ").strip() for line in words.splitlines() if line.strip()]
         errors = [line.removeprefix("E ").strip() for line in words.splitlines() if line.startswith("E ")]
-        said = (errors or [line for line in lines if "rror" in line] or lines or ["no word"])[-1]
-        return self.problem_at(f"pytest could not begin, or not end: {said}", places[-1] if places else None)
+        lines = [line.strip() for line in words.splitlines() if line.strip()]
+        said = (errors or [line for line in lines if "rror" in line] or lines or ["it does not say why"])[-1]
+        sentence = f"pytest could not begin: {said.removeprefix('ERROR: ')}"
+        places = [place for found in _PLACE.finditer(words) if (place := self._named(*found.groups()))]
+        named = [place for place in places if place["line"]] or places
+        return self.problem_at(sentence, named[-1] if named else None)
+
+    def _named(self, name: str, line: str | None) -> dict[str, Any] | None:
+        """Return the place of the learner's that a text of pytest's names, if it does."""
+        file = (self.folder / name).resolve()
+        if not file.is_file() or not file.is_relative_to(self.folder.resolve()):
+            return None
+        return {
+            "file": file.relative_to(self.folder.resolve()).as_posix(),
+            "line": int(line) if line else None,
+        }
 
     def problem_at(self, sentence: str, place: Mapping[str, Any] | None) -> Problem:
         """Return a problem at a place that a probe noted, with the line that stands there."""
+        sentence = _ended(sentence)
         if not place:
             return Problem(sentence)
         code = self.code_at(place)
@@ -121,6 +134,7 @@ class Evidence:
 
     def part_at(self, done: bool, sentence: str, place: Mapping[str, Any] | None) -> Part:
         """Return a part about a place that a probe noted, with the line that stands there."""
+        sentence = _ended(sentence)
         if not place:
             return Part(done, sentence)
         return Part(done, sentence, place["file"], place["line"], self.code_at(place))
@@ -131,6 +145,11 @@ class Evidence:
         return found.line(place["line"]) if isinstance(found, Text) else ""
 
 
+def _ended(sentence: str) -> str:
+    """Return a sentence with one full stop at its end, though an error's text came with one of its own."""
+    return f"{sentence.rstrip(' .:')}."
+
+
 class SuiteRun:
     """What was seen in a run of the suite."""
 
@@ -138,6 +157,7 @@ class SuiteRun:
         self.fixtures = [note for note in seen.notes if note["what"] == "fixture"]
         self.reports = [note for note in seen.notes if note["what"] == "report"]
         self.copies = [note for note in seen.notes if note["what"] == "copy"]
+        self.undefined = [note for note in seen.notes if note["what"] == "undefined"]
         self.collected: list[str] = [
             test["name"] for test in (seen.the("collected") or {"tests": []})["tests"]
         ]

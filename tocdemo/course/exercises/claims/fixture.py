@@ -108,6 +108,8 @@ def _seen(evidence: Evidence) -> tuple[dict[str, Any] | None, list[Part]]:
     if seen:
         telling = [each for each in seen if each["test"] in evidence.suite.loops]
         return (telling or seen)[0], []
+    failures = evidence.suite.failures()
+    why = f": {failures[0].get('error')}" if failures else ", so nothing is known of it"
     text = evidence.text(sources.CONFTEST)
     node = text.functions().get(FIXTURE)
     if node is None:
@@ -118,7 +120,7 @@ def _seen(evidence: Evidence) -> tuple[dict[str, Any] | None, list[Part]]:
                 False, f"`{FIXTURE}` is no fixture: it has no decorator that makes it one.", node.lineno
             )
         ]
-    return None, [text.part(False, f"no test has used `{FIXTURE}`, so nothing is known of it.", node.lineno)]
+    return None, [text.part(False, f"no test has come to `{FIXTURE}`{why}.", node.lineno)]
 
 
 def _client(evidence: Evidence, seen: dict[str, Any]) -> dict[str, Any] | None:

@@ -61,19 +61,33 @@ def _tests(text: Text) -> dict[str, Function]:
 
 
 def _missing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
+    text = evidence.text(sources.SUITE)
     collected = {name.partition("[")[0] for name in evidence.suite.collected}
     missing = [name for name in _tests(_start(evidence)) if name not in collected and name not in but]
-    found = evidence.text(sources.SUITE).functions()
-    parts = [
-        evidence.text(sources.SUITE).part(
-            False,
-            f"pytest does not find the test `{name}`: "
-            + ("it is in the file, and left out." if name in found else "it is not in the file any more."),
-            found[name].lineno if name in found else None,
-        )
-        for name in missing[:PRESENT]
+    gone = [name for name in missing if name not in text.functions()]
+    left_out = [name for name in missing if name in text.functions()]
+    return [
+        *_about(text, gone, "not in this file any more"),
+        *_about(
+            text,
+            left_out,
+            "in this file, and pytest does not find them"
+            if len(left_out) > 1
+            else "in this file, and pytest does not find it",
+        ),
     ]
-    return _and_more(parts, len(missing), "tests are not found")
+
+
+def _about(text: Text, names: list[str], what: str) -> list[Part]:
+    """Return one part about some tests, at the first of them."""
+    if not names:
+        return []
+    named = ", ".join(f"`{name}`" for name in names[:PRESENT])
+    more = f" and {len(names) - PRESENT} more" if len(names) > PRESENT else ""
+    subject = f"the test {named} is" if len(names) == 1 else f"{len(names)} tests are"
+    which = "" if len(names) == 1 else f": {named}{more}"
+    node = text.functions().get(names[0])
+    return [text.part(False, f"{subject} {what}{which}.", node and node.lineno)]
 
 
 def _changed(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
@@ -116,21 +130,9 @@ def _difference(text: Text, before: Function, now: Function) -> Part:
 
 
 def _skipped(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
-    text = evidence.text(sources.SUITE)
-    names = dict.fromkeys(
-        report["test"].partition("[")[0]
-        for report in evidence.suite.skipped()
-        if report["test"].partition("[")[0] in _tests(_start(evidence))
-    )
-    names = [name for name in names if name not in but]
-    found = text.functions()
-    parts = [
-        text.part(
-            False, f"the test `{name}` does not count: it is skipped.", name in found and found[name].lineno
-        )
-        for name in names[:PRESENT]
-    ]
-    return _and_more(parts, len(names), "tests are skipped")
+    skipped = dict.fromkeys(report["test"].partition("[")[0] for report in evidence.suite.skipped())
+    names = [name for name in skipped if name in _tests(_start(evidence)) and name not in but]
+    return _about(evidence.text(sources.SUITE), names, "skipped, and so not counted")
 
 
 def _failing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
@@ -142,15 +144,18 @@ def _failing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
         place = report.get("place") or {}
         groups.setdefault((place.get("file"), place.get("line"), report.get("error")), []).append(report)
     parts = []
-    # An error without a place of the learner's comes from what was said already, if anything was.
-    said = evidence.said | {(None, None)} if evidence.said else evidence.said
-    groups = {place: reports for place, reports in groups.items() if place[:2] not in said}
-    for reports in list(groups.values())[:PRESENT]:
+    # What was said already may be the cause of all the rest, but for errors in what the exercise is about.
+    told = {
+        place: reports
+        for place, reports in groups.items()
+        if not evidence.said or (place[0] in evidence.exercise.files and place[:2] not in evidence.said)
+    }
+    for reports in list(told.values())[:PRESENT]:
         first, count = reports[0], len(reports)
         whose = f"the test `{first['test']}` fails" if count == 1 else f"{count} tests fail here"
         error = first.get("error") or "an error"
         parts.append(evidence.part_at(False, f"{whose}: {error}", first.get("place")))
-    return _and_more(parts, len(groups), "errors")
+    return _and_more(parts, len(told), "errors")
 
 
 def _and_more(parts: list[Part], count: int, what: str) -> list[Part]:

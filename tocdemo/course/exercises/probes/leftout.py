@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .notes import Notes, error_text
-from .suite import run_pytest
+from .suite import Ends, run_pytest
 
 AS_IT_IS, NOT_REFUSING = MODES = ("as it is", "not refusing")
 
@@ -22,11 +22,11 @@ def look(folder: Path, notes: Notes, *, suite: str) -> None:
     notes.add("pytest", code=code, words=words)
 
 
-class _Modes:
+class _Modes(Ends):
     """A pytest plugin: each test comes once in each mode."""
 
     def __init__(self, notes: Notes) -> None:
-        self.notes = notes
+        super().__init__(notes)
         self.mode = AS_IT_IS
         self.refused = 0
         self._swallowed = False
@@ -61,11 +61,6 @@ class _Modes:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         metafunc.fixturenames.append("tocdemo_mode")
         metafunc.parametrize("tocdemo_mode", MODES)
-
-    def pytest_exception_interact(self, node: Any, call: pytest.CallInfo, report: Any) -> None:
-        if isinstance(report, pytest.CollectReport) and call.excinfo is not None:
-            error = call.excinfo.value
-            self.notes.raised("uncollected", getattr(error, "__cause__", None) or error)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from .notes import Notes, error_text
-from .suite import run_pytest
+from .suite import Ends, run_pytest
 
 WAIT = 1.0  # seconds that an update waits for the other; then the test does not make two at once
 MODES = ("nothing is lost", "the first is lost", "the second is lost")
@@ -25,11 +25,12 @@ def look(folder: Path, notes: Notes, *, suite: str, test: str) -> None:
     notes.add("pytest", code=code, words=words)
 
 
-class _Modes:
+class _Modes(Ends):
     """A pytest plugin: the test comes once in each mode, and no other test comes."""
 
     def __init__(self, notes: Notes, test: str) -> None:
-        self.notes, self.test = notes, test
+        super().__init__(notes)
+        self.test = test
         self.loser = _Loser()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -40,11 +41,6 @@ class _Modes:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item.name.partition("[")[0] == self.test]
         self.notes.add("collected", tests=[item.name for item in items])
-
-    def pytest_exception_interact(self, node: Any, call: pytest.CallInfo, report: Any) -> None:
-        if isinstance(report, pytest.CollectReport) and call.excinfo is not None:
-            error = call.excinfo.value
-            self.notes.raised("uncollected", getattr(error, "__cause__", None) or error)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

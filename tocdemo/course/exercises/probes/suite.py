@@ -4,14 +4,18 @@ The whole suite runs, on a replica set, where every path of the backend is taken
 led to what `base` holds (see `spies`), so that one run shows every one of them.
 """
 
+import builtins
+import dis
 import inspect
 import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
+import pluggy
 import pytest
 
 from .notes import Notes, error_text
@@ -39,6 +43,7 @@ def look(
     spies.install()
     watch = Watch(notes, spies, fixture, modules or [])
     code, words = run_pytest([str(folder / suite) for suite in suites], backend, [watch])
+    watch.note_undefined()
     notes.add("uses", uses=list(spies.uses.values()))
     notes.add("loops", tests=spies.test_loops)
     notes.add("clients", clients=spies.made)
@@ -53,6 +58,8 @@ def run_pytest(arguments: list[str], backend: str, plugins: list[Any]) -> tuple[
     sys.stdout = Kept()
     try:
         code = int(pytest.main([*OPTIONS, *arguments], plugins=plugins))
+    except pluggy.PluginValidationError as error:  # a hook of the learner's that pytest does not have
+        return int(pytest.ExitCode.USAGE_ERROR), " ".join(str(error).split())
     finally:
         sys.stdout, sys.stderr = streams
     return code, complaints.getvalue()
@@ -69,11 +76,31 @@ class Kept(io.StringIO):
         return len(text)
 
 
-class Watch:
+class Ends:
+    """A pytest plugin that notes why a run does not come to its tests, or to its end."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+
+    def pytest_exception_interact(self, node: Any, call: pytest.CallInfo, report: Any) -> None:
+        if isinstance(report, pytest.CollectReport) and call.excinfo is not None:
+            error = call.excinfo.value
+            error = getattr(error, "__cause__", None) or error  # pytest's own error is about the import
+            self.notes.raised("uncollected", error)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo) -> None:
+        self.notes.raised("ended", excinfo.value)
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo) -> None:
+        self.notes.raised("ended", excinfo.value)
+
+
+class Watch(Ends):
     """A pytest plugin that notes what there is and what happens. It changes nothing."""
 
     def __init__(self, notes: Notes, spies: Spies, fixture: str, modules: list[str]) -> None:
-        self.notes, self.spies = notes, spies
+        super().__init__(notes)
+        self.spies = spies
         self.fixture = fixture
         self.modules = modules
         self._held: set[tuple[str, str]] = set()
@@ -86,12 +113,6 @@ class Watch:
             if item.path.is_relative_to(self.notes.folder)
         ]
         self.notes.add("collected", tests=tests)
-
-    def pytest_exception_interact(self, node: Any, call: pytest.CallInfo, report: Any) -> None:
-        if isinstance(report, pytest.CollectReport) and call.excinfo is not None:
-            error = call.excinfo.value
-            error = getattr(error, "__cause__", None) or error  # pytest's own error is about the import
-            self.notes.raised("uncollected", error)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -111,13 +132,31 @@ class Watch:
         self.spies.test, self.spies.phase = item.name, phase
 
     def _note_held(self) -> None:
+        for path, module in self._loaded():
+            for name in held_by(module):
+                if (path, name) not in self._held:
+                    self._held.add((path, name))
+                    self.notes.add("copy", file=path, name=name)
+
+    def note_undefined(self) -> None:
+        """Note the names that functions of the modules use, and that are not there."""
+        for path, module in self._loaded():
+            known = vars(module).keys() | vars(builtins).keys()
+            functions = [each for each in vars(module).values() if inspect.isfunction(each)]
+            own = [each for each in functions if each.__module__ == module.__name__]
+            for function in own:
+                for code in _codes(inspect.unwrap(function).__code__):
+                    for name, line in _globals_of(code):
+                        if name not in known:
+                            self.notes.add(
+                                "undefined", file=path, name=name, line=line, function=function.__name__
+                            )
+
+    def _loaded(self) -> Iterator[tuple[str, Any]]:
         for path in self.modules:
             for module in list(sys.modules.values()):
                 if getattr(module, "__file__", None) == str(self.notes.folder / path):
-                    for name in held_by(module):
-                        if (path, name) not in self._held:
-                            self._held.add((path, name))
-                            self.notes.add("copy", file=path, name=name)
+                    yield path, module
 
     @pytest.hookimpl(tryfirst=True, wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[Any]:
@@ -155,6 +194,20 @@ class Watch:
             more["xfail"] = True
         self.notes.add("report", test=item.name, phase=call.when, outcome=report.outcome, **more)
         return report
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a function's code, and that of the functions in it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
+
+
+def _globals_of(code: CodeType) -> Iterator[tuple[str, int]]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and instruction.positions is not None:
+            yield str(instruction.argval), instruction.positions.lineno or code.co_firstlineno
 
 
 def _pytest_asyncio_runs(function: Any, config: pytest.Config) -> bool:
