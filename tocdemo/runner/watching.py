@@ -128,7 +128,7 @@ class Sight:
     files: tuple[str, ...] = ()
     run: Run | None = None
     changes: Changes = Changes()
-    word: str = ""
+    word: object = ""
     runs: int = 0
     saved: tuple[str, ...] = ()
     running: bool = False
@@ -143,6 +143,14 @@ class Sight:
         texts = [f"This does not parse, so nothing was run.\n{each}" for each in self.broken if self.stale]
         texts += [f"This does not parse.\n{each}" for each in self.broken if not self.stale]
         return (*texts, *([self.trouble] if self.trouble else []))
+
+    def __str__(self) -> str:
+        lines = list(self.problems)
+        if self.run is not None:
+            lines += ["The run before that:"] if self.stale else []
+            lines += [str(self.run), str(self.changes), str(self.word)]
+        lines += ["running …"] if self.running else []
+        return "\n".join(filter(None, [*lines, self.ended]))
 
 
 class Runner(Protocol):
@@ -161,7 +169,8 @@ class Runner(Protocol):
         """End everything; from any thread."""
 
 
-Judge = Callable[[Path, Run], str]
+# It has a word on the run of a folder's tests: a text, or any value that shows itself.
+Judge = Callable[[Path, Run], object]
 
 
 # --- the watcher -------------------------------------------------------------------------------------------
@@ -328,7 +337,7 @@ class Watcher:
             self._compared = run
         if self._judge is not None:
             try:
-                word = self._judge(self.folder, run)
+                word: object = self._judge(self.folder, run)
             except Exception as error:
                 word = f"The check itself failed: {type(error).__name__}: {error}"
             self._tell(asked, word=word)
