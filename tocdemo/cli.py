@@ -161,6 +161,11 @@ def workspace(argv: list[str]) -> int:
     return 0
 
 
+def watch(argv: list[str]) -> int:
+    """Follow the files in this terminal: save one in your editor, and the grid is there."""
+    return _main_of("tocdemo.course.watch_terminal", argv)
+
+
 def _progress(quiet: bool) -> Callable[[int, int, float], None]:
     """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
     from tocdemo.runner.progress import silent
@@ -195,6 +200,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "matrix": matrix,
     "workspace": workspace,
+    "watch": watch,
     "build": build,
     "serve": serve,
     "bench": bench,

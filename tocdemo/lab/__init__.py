@@ -29,6 +29,7 @@ VERBS = {
     "script": "running",
     "show": "showing",
     "source": "showing",
+    "watch": "watching",
     "workspace": "editing",
 }  # each with the module of this folder that has it
 # What lessons import by name, and the module that has it (with None: it is that module).
