@@ -6,6 +6,7 @@ their first use, so that whatever imports this package does not wait for what no
 """
 
 import importlib
+import sys
 from typing import Any
 
 VERBS = {
@@ -31,12 +32,17 @@ VERBS = {
     "source": "showing",
     "workspace": "editing",
 }  # each with the module of this folder that has it
+MAGICS = {
+    "tests": ("testing", "line_cell"),
+    "workspace": ("editing", "cell"),
+}  # `%%tests`: its module, its kind
 # What lessons import by name, and the module that has it (with None: it is that module).
 HANDED_ON = {
     "add": ("tocdemo.explorer.engine", "add"),
     "rename": ("tocdemo.explorer.engine", "rename"),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "testing": ("tocdemo.lab.testing", None),
     "ways": ("tocdemo.experiments.ways", None),
 }
 
@@ -56,7 +62,12 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Add the cell magic `%%workspace` (`%load_ext tocdemo.lab`)."""
-    from . import editing
+    """Add the magics to IPython (`%load_ext tocdemo.lab`); importing this package in a notebook does, too."""
+    for magic, (module, kind) in MAGICS.items():
+        shell.magics_manager.register_lazy(magic, f"{__name__}.{module}", kind)
 
-    editing.load_ipython_extension(shell)
+
+# Who has no IPython does not get it from here.
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+if _shell is not None:
+    load_ipython_extension(_shell)

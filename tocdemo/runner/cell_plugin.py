@@ -1,0 +1,192 @@
+"""A pytest plugin that puts the tests of notebook cells into a folder, in place of the tests that lie there.
+
+Nothing is written: for pytest, each cell is a module in the folder whose file is never there, so that the
+folder's conftest and pytest.ini hold for it. This module knows pytest's collection; it must not know how a
+run is started, or what is shown of it.
+"""
+
+import contextlib
+import inspect
+import sys
+import types
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.fixtures import getfixturemarker
+from _pytest.pathlib import resolve_package_path
+
+from .cell_source import Compiled, is_cell
+
+ASYNC_MARKS = ("asyncio", "anyio", "trio")
+
+
+@dataclass(frozen=True)
+class CellTests:
+    """The tests of one cell: either `source`, which is executed in the run, or `given`, by their names.
+
+    Of a `source`, `only` keeps the tests and classes of these names, all when it is empty.
+    """
+
+    file: Path
+    source: Compiled | None = None
+    only: Collection[str] = ()
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+class Cells:
+    """The plugin: the cells' tests lie in `folder`, and see the fixtures in `namespace`.
+
+    After the run, `failure` is what a cell's own code raised outside of its tests, `skipped` why a cell
+    skipped itself, `names` the tests that were found, `printed` what each test printed, by its node id, and
+    `root` pytest's root folder.
+    """
+
+    def __init__(self, folder: Path, cells: Collection[CellTests], namespace: dict[str, Any]) -> None:
+        self.folder, self.cells, self.namespace = folder, cells, namespace
+        self.failure: BaseException | None = None
+        self.skipped = ""
+        self.names: list[str] = []
+        self.printed: dict[str, str] = {}
+        self.root = folder
+        self._file_before = namespace.get("__file__")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Directory | None:
+        if path != self.folder:
+            return None
+        kind = _Package if (path / "__init__.py").is_file() else _Folder
+        found = kind.from_parent(parent, path=path)
+        found.cells = self
+        self.root = parent.config.rootpath
+        return found
+
+    @pytest.hookimpl(
+        wrapper=True, trylast=True
+    )  # within the wrapper with which pytest-asyncio looks for marks
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector) -> Iterator[None]:
+        made = yield
+        if collector.getparent(_CellModule) is not None:
+            for item in made if isinstance(made, list) else [made]:
+                _run_async(item)
+        return made
+
+    def enter(self, file: Path) -> None:
+        """Let the notebook's names be, for this run, those of the file, for who asks where they come from."""
+        self.namespace["__file__"] = str(file)
+
+    def pytest_unconfigure(self) -> None:
+        if self._file_before is not None:
+            self.namespace["__file__"] = self._file_before
+        else:
+            self.namespace.pop("__file__", None)
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self.names.append(item.name)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown" and report.capstdout:  # it has what was printed before, too
+            self.printed[report.nodeid] = report.capstdout
+
+
+def _run_async(item: Any) -> None:
+    """Mark an async test that has no mark of an async plugin: in a cell it runs, whatever pytest.ini says."""
+    if not isinstance(item, pytest.Function) or any(map(item.get_closest_marker, ASYNC_MARKS)):
+        return
+    if inspect.iscoroutinefunction(inspect.unwrap(item.obj)):
+        item.add_marker("asyncio")
+
+
+class _Directory:
+    """What both kinds of folders have in common: their only children are the cells."""
+
+    cells: Cells
+
+    def collect(self) -> list[pytest.Collector]:
+        return [
+            _CellModule.from_parent(self, path=tests.file, tests=tests, cells=self.cells)
+            for tests in self.cells.cells
+        ]
+
+
+class _Folder(_Directory, pytest.Directory):
+    """A folder without an `__init__.py`."""
+
+
+class _Package(_Directory, pytest.Package):
+    """A folder with an `__init__.py`."""
+
+
+class _CellModule(pytest.Module):
+    """A cell, as a module that is not read from a file."""
+
+    def __init__(self, *, tests: CellTests, cells: Cells, **further: Any) -> None:
+        super().__init__(**further)
+        self.tests, self.cells = tests, cells
+
+    def istestfunction(self, obj: object, name: str) -> bool:
+        # A function that somebody gave is to be run, whatever it is called.
+        return name in self.tests.given or super().istestfunction(obj, name)
+
+    def istestclass(self, obj: object, name: str) -> bool:
+        return name in self.tests.given or super().istestclass(obj, name)
+
+    def _getobj(self) -> types.ModuleType:
+        self.cells.enter(self.path)
+        own = dict(self.tests.given) if self.tests.source is None else self._executed(self.tests.source)
+        folder = self.path.parent.relative_to(self._root())
+        module = types.ModuleType(".".join([*folder.parts, "cell"]))
+        module.__file__ = str(self.path)
+        vars(module).update(self._fixtures())
+        for name, value in own.items():
+            vars(module).pop(name, None)  # so that the order is the cell's
+            vars(module)[name] = value
+        self.config.pluginmanager.consider_module(module)
+        return module
+
+    def _executed(self, source: Compiled) -> dict[str, Any]:
+        """Execute the cell; return what it bound, without the tests that are not to be run."""
+        # From now on the run minds the clock, and an interrupt, as it does for a test.
+        what = f"{self.nodeid} (its code outside of tests)"
+        self.ihook.pytest_runtest_logstart(nodeid=what, location=(what, None, self.name))
+        if str(self._root()) not in sys.path:
+            sys.path.insert(0, str(self._root()))
+        try:
+            with self._streams_of_the_notebook():
+                own = source.execute(self.cells.namespace)
+        except BaseException as error:
+            if isinstance(error, pytest.skip.Exception) and error.allow_module_level:
+                self.cells.skipped = str(error)
+                raise
+            self.cells.failure = error
+            raise self.CollectError(f"{type(error).__name__}: {error}") from error
+        return {name: value for name, value in own.items() if self._is_kept(name, value)}
+
+    def _root(self) -> Path:
+        """Return the folder from which pytest would import a file that lay here."""
+        return (resolve_package_path(self.path.parent) or self.path).parent
+
+    def _streams_of_the_notebook(self) -> contextlib.AbstractContextManager:
+        """What a cell prints outside of its tests is shown, as of any cell."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+
+    def _is_kept(self, name: str, value: Any) -> bool:
+        only = self.tests.only
+        return not only or name in only or not (self.istestfunction(value, name) or inspect.isclass(value))
+
+    def _fixtures(self) -> dict[str, Any]:
+        """Return the notebook's fixtures. One of another cell's tests is there for whoever asks for it."""
+        found = {}
+        for name, value in self.cells.namespace.items():
+            marker = getfixturemarker(value)
+            if marker is not None and not (marker.autouse and self._is_of_other_tests(value)):
+                found[name] = value
+        return found
+
+    def _is_of_other_tests(self, fixture: Any) -> bool:
+        function = inspect.unwrap(fixture._get_wrapped_function())
+        file = getattr(getattr(function, "__code__", None), "co_filename", "")
+        return is_cell(file) and file != str(self.path)
