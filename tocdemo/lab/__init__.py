@@ -7,6 +7,7 @@ their first use, so that whatever imports this package does not wait for what no
 
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 VERBS = {
@@ -64,7 +65,19 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: Any) -> None:
     """Add the magics to IPython (`%load_ext tocdemo.lab`); importing this package in a notebook does, too."""
     for magic, (module, kind) in MAGICS.items():
-        shell.magics_manager.register_lazy(magic, f"{__name__}.{module}", kind)
+        shell.register_magic_function(_loaded_at_first_use(shell, magic, module), kind, magic)
+
+
+def _loaded_at_first_use(shell: Any, magic: str, module: str) -> Callable[..., Any]:
+    # Not IPython's own way (register_lazy): interrupted while it loads, the magic is lost.
+    def load_and_run(line: str, cell: str | None = None) -> Any:
+        importlib.import_module(f"{__name__}.{module}").load_ipython_extension(shell)
+        if cell is None:
+            return shell.find_line_magic(magic)(line)
+        return shell.find_cell_magic(magic)(line, cell)
+
+    load_and_run.__doc__ = f"A magic of {__name__}.{module}, which is loaded when it is used."
+    return load_and_run
 
 
 # Who has no IPython does not get it from here.

@@ -249,15 +249,21 @@ def _let_ipython_know(shell: Any) -> None:
 
 def _raise_shown(shell: Any, error: BaseException) -> NoReturn:
     """Raise the error so that it is shown as a cell's own: a sentence, or a traceback from the cell on."""
-    if isinstance(error, SyntaxError) and error.__traceback__ is not None:
+    if isinstance(error, SyntaxError) and cells.inside(error.__traceback__) is None:
+        # IPython would show where this error was raised, and not only where the cell is wrong.
         lines = shell.SyntaxTB.structured_traceback(type(error), error, [])
-        error = CannotRun(f"Nothing was run: {error}")
-    elif isinstance(error, CannotRun):
-        lines = [f"{type(error).__name__}: {error}"]
-    else:
-        traceback = cells.inside(error.__traceback__)
-        lines = shell.InteractiveTB.structured_traceback(type(error), error, traceback) if traceback else []
-    if lines:
-        with contextlib.suppress(AttributeError):  # an error that takes no attribute is shown in full
-            error._render_traceback_ = lambda: lines
-    raise error from None
+        raise _shown_as(lines, CannotRun(f"Nothing was run: {error}")) from None
+    if isinstance(error, CannotRun):
+        raise _shown_as([f"{type(error).__name__}: {error}"], error)
+    traceback = cells.inside(error.__traceback__)
+    if traceback is not None:
+        raise _shown_as(shell.InteractiveTB.structured_traceback(type(error), error, traceback), error)
+    if isinstance(error, KeyboardInterrupt):
+        raise _shown_as(["KeyboardInterrupt"], error)
+    raise error
+
+
+def _shown_as(lines: list[str], error: BaseException) -> BaseException:
+    with contextlib.suppress(AttributeError):  # an error that takes no attribute is shown in full
+        error._render_traceback_ = lambda: lines
+    return error

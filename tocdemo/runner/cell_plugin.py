@@ -9,13 +9,14 @@ import contextlib
 import inspect
 import sys
 import types
+import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.fixtures import getfixturemarker
+from _pytest.fixtures import FixtureLookupErrorRepr, getfixturemarker
 from _pytest.pathlib import resolve_package_path
 
 from .cell_source import Compiled, is_cell
@@ -40,8 +41,9 @@ class Cells:
     """The plugin: the cells' tests lie in `folder`, and see the fixtures in `namespace`.
 
     After the run, `failure` is what a cell's own code raised outside of its tests, `skipped` why a cell
-    skipped itself, `names` the tests that were found, `printed` what each test printed, by its node id, and
-    `root` pytest's root folder.
+    skipped itself, `names` the tests that were found, `printed` what each test printed, by its node id,
+    `reasons` the error and the text of failures that come without an exception of the test's, `warnings` what
+    Python and pytest have to say about the cells, and `root` pytest's root folder.
     """
 
     def __init__(self, folder: Path, cells: Collection[CellTests], namespace: dict[str, Any]) -> None:
@@ -50,6 +52,8 @@ class Cells:
         self.skipped = ""
         self.names: list[str] = []
         self.printed: dict[str, str] = {}
+        self.reasons: dict[str, tuple[str, str]] = {}
+        self.warnings: list[str] = [text for tests in cells if tests.source for text in tests.source.warnings]
         self.root = folder
         self._file_before = namespace.get("__file__")
 
@@ -89,6 +93,30 @@ class Cells:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and report.capstdout:  # it has what was printed before, too
             self.printed[report.nodeid] = report.capstdout
+        if report.failed and str(report.longrepr).startswith("[XPASS(strict)]"):
+            self.reasons[report.nodeid] = (f"{report.longrepr} It passed, and was expected to fail", "")
+        elif report.failed and isinstance(report.longrepr, FixtureLookupErrorRepr):
+            self.reasons[report.nodeid] = _missing_fixture(report.longrepr)
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        # Not what libraries say about each other: a test that returns, a coroutine that nobody awaited.
+        kind = warning_message.category
+        of_pytest = issubclass(kind, pytest.PytestWarning) and not issubclass(kind, DeprecationWarning)
+        if of_pytest or is_cell(warning_message.filename):
+            place = f"{warning_message.filename}:{warning_message.lineno}: "
+            words = str(warning_message.message).strip()
+            self.warnings.append(f"{place if is_cell(warning_message.filename) else ''}{words}")
+
+
+def _missing_fixture(report: FixtureLookupErrorRepr) -> tuple[str, str]:
+    """Return the error and the text for a fixture that is not there; pytest's own names are left out."""
+    error, *further = (line.strip() for line in report.errorstring.strip().splitlines())
+    for line in further:
+        head, colon, names = line.partition("available fixtures: ")
+        if colon and not head:
+            there = ", ".join(name for name in names.split(", ") if not name.startswith("_"))
+            return error, f"E   {error}\nE   available fixtures: {there}"
+    return error, f"E   {error}"
 
 
 def _run_async(item: Any) -> None:

@@ -12,6 +12,7 @@ import linecache
 import re
 import symtable
 import types
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,12 +44,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A cell that can be executed: its file name, its text, its code, and the names that its text binds."""
+    """A cell that can be executed: its file name, its text, its code, and the names that its text binds.
+
+    `warnings` are those that Python and pytest gave when they compiled it.
+    """
 
     file: str
     text: str
     code: types.CodeType
     bound: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def execute(self, namespace: dict[str, Any]) -> dict[str, Any]:
         """Run the code in `namespace`, and return the names that it bound, in their order."""
@@ -86,14 +91,17 @@ def text_of(file: str) -> str:
 def compiled(text: str, file: str) -> Compiled:
     """Compile a cell's text, its assertions rewritten by pytest. Raises SyntaxError."""
     try:
-        code = compile(_rewritten(text, file), file, "exec", dont_inherit=True)
+        with warnings.catch_warnings(record=True) as given:
+            warnings.simplefilter("default")
+            code = compile(_rewritten(text, file), file, "exec", dont_inherit=True)
     except SyntaxError as error:
         if "outside function" in (error.msg or "") and "return" not in error.msg:
             error.msg = f"{error.msg} ({AWAIT_HINT})"
         raise
     symbols = symtable.symtable(text, file, "exec").get_symbols()
     bound = (each for each in symbols if each.is_assigned() or each.is_imported() or each.is_namespace())
-    return Compiled(file, text, code, tuple(each.get_name() for each in bound))
+    said = tuple(f"{each.filename}:{each.lineno}: {each.message}" for each in given)
+    return Compiled(file, text, code, tuple(each.get_name() for each in bound), said)
 
 
 def defined_twice(text: str) -> dict[str, list[int]]:

@@ -21,11 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from _pytest.fixtures import getfixturemarker
+
 from . import inline
 from .cell_plugin import Cells, CellTests
 from .cell_source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
 from .inline import CannotRun
-from .result import Run
+from .result import Run, TestResult
 
 # Cells that lie in no folder: nothing there but what makes async tests and async fixtures run without a mark.
 CONFIGURATION = """
@@ -36,6 +38,8 @@ disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true
 """
 _SKIPPED_FOLDERS = {"__pycache__", "node_modules", "site-packages"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # pytest colours its text in a kernel, which sets FORCE_COLOR
+_STEP = re.compile(r"(\S.*?)(?::|, line )\d+: in ")  # the first line of a traceback's step
+_RUNNERS = ("_pytest", "pluggy", "pytest_asyncio", "loopwatch")
 _PRE = "white-space:pre-wrap;margin:4px 0"
 
 
@@ -46,8 +50,8 @@ class CellOptions:
     They run as if they lay in `folder`: its conftest and its pytest.ini hold, and `app` is the one there;
     with None they lie in an empty folder. `keyword` keeps the tests that pytest's `-k` would. `backend` is
     what `databases.open_database` takes; with None the tests get no database, or the folder's. A test is
-    stopped after `timeout` seconds. `plugins` are further pytest plugins. `label` gives what the reader of a notebook
-    calls the plain cell of a file name, such as "Cell In[4]"; and None for every other name.
+    stopped after `timeout` seconds. `plugins` are further pytest plugins. `label` gives what the reader of a
+    notebook calls the plain cell of a file name, such as "Cell In[4]"; and None for every other name.
     """
 
     folder: Path | None = None
@@ -60,22 +64,26 @@ class CellOptions:
 
 @dataclass(frozen=True)
 class CellRun(Run):
-    """A run of cells' tests. It shows the grid, and below it the tracebacks, and what the tests printed.
+    """A run of cells' tests. It shows the grid, and below it tracebacks, warnings, and what tests printed.
 
-    `printed` is what each test printed, by its node id, where it printed anything.
+    `printed` is what each test printed, by its node id, where it printed anything. `warnings` are those that
+    Python and pytest gave about the cells.
     """
 
     printed: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [super().__str__()]
         parts += [f"{head}\n{trace}" for head, trace in self._traces()]
+        parts += [f"Warning: {text}" for text in self.warnings]
         parts += [f"{name} printed:\n{text.rstrip()}" for name, text in self._outputs()]
         return "\n\n".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(include, exclude)
         parts = [_unfolding(head, trace, opened=True) for head, trace in self._traces()]
+        parts += [f"<p style='margin:4px 0'><b>Warning:</b> {escape(text)}</p>" for text in self.warnings]
         parts += [_unfolding(f"{name} printed", text, opened=False) for name, text in self._outputs()]
         return bundle | {"text/html": "".join([bundle["text/html"], *parts])}
 
@@ -195,10 +203,14 @@ def _file_of(thing: Any, label: Callable[[str], str | None]) -> str:
     """Return the file name of the cell that defines a test. Raises CannotRun for anything else."""
     functions = list(functions_of(thing)) if callable(thing) else []
     if not functions:
-        kind = "a class without a method" if inspect.isclass(thing) else f"of the type {type(thing).__name__}"
         raise CannotRun(
-            f"{_shown(thing)} is no test, it is {kind}: give test functions or test classes, such as test_one"
+            f"Expected test functions or test classes, such as test_one; found {_shown(thing)}, of the type "
+            f"{type(thing).__name__}"
         )
+    if getfixturemarker(thing) is not None:
+        raise CannotRun(f"{thing.__name__} is a fixture, and no test: a test has it as an argument")
+    if inspect.isclass(thing) and not any(name.startswith("test") for name in dir(thing)):
+        raise CannotRun(f"The class {thing.__name__} has no test: its methods must be named test_...")
     owner, _, name = thing.__qualname__.rpartition(".")
     if not inspect.isclass(thing) and owner and not owner.endswith("<locals>"):
         raise CannotRun(f"{name} is a method of {owner}: give the class, {owner}")
@@ -244,20 +256,35 @@ def _run(
     if options.backend is not None and folder == _nowhere():
         arguments += ["-p", "tocdemo.runner.database_plugin"]
     plugin = Cells(folder, cells, namespace)
-    run = inline.run(
-        folder,
-        arguments=arguments,
-        plugins=[*options.plugins, plugin],
-        backend=options.backend,
-        timeout=options.timeout,
-        title=title,
-        allow_none=True,
-    )
+    try:
+        run = inline.run(
+            folder,
+            arguments=arguments,
+            plugins=[*options.plugins, plugin],
+            backend=options.backend,
+            timeout=options.timeout,
+            title=title,
+            allow_none=True,
+        )
+    except CannotRun as error:
+        words = _COLOUR.sub("", str(error)).strip()
+        raise type(error)(words.removeprefix("ERROR: ")) from error
     _raise_failure(plugin, run, options)
+    names = _names(plugin, options.label)
     if not run.results and not run.note:
-        raise CannotRun(_nothing_ran(plugin, options.keyword))
+        raise CannotRun(_named(_nothing_ran(plugin, options.keyword), names))
     shown = {each.name: getattr(run, each.name) for each in dataclasses.fields(run)}
-    return _named(CellRun(**shown, printed=plugin.printed), _names(plugin, options.label))
+    shown["results"] = tuple(_described(result, plugin) for result in run.results)
+    done = CellRun(**shown, printed=plugin.printed, warnings=tuple(dict.fromkeys(plugin.warnings)))
+    return _named(done, names)
+
+
+def _described(result: TestResult, plugin: Cells) -> TestResult:
+    """Return a result that says why it failed, and whose traceback has the steps that matter."""
+    if result.nodeid in plugin.reasons:
+        error, trace = plugin.reasons[result.nodeid]
+        return dataclasses.replace(result, error=error, trace=trace)
+    return dataclasses.replace(result, trace=_without_pytest(result.trace))
 
 
 def _raise_failure(plugin: Cells, run: Run, options: CellOptions) -> None:
@@ -282,7 +309,8 @@ def _nothing_ran(plugin: Cells, keyword: str) -> str:
     names = ", ".join(dict.fromkeys(name.partition("[")[0] for name in plugin.names))
     if names:
         return f"No test of the cell fits -k {keyword!r}; there are {names}"
-    return "There is no test in this cell: its functions must be named test_..., and its classes Test..."
+    what = "There is no test in this cell: tests are functions named test_... and classes named Test..."
+    return f"{what} ({'; '.join(plugin.warnings)})" if plugin.warnings else what
 
 
 # --- how places are named ----------------------------------------------------------------------------------
@@ -322,6 +350,18 @@ def _named(value: Any, names: Mapping[str, str]) -> Any:
         return part
 
     return within(value)
+
+
+def _without_pytest(trace: str) -> str:
+    """Return a traceback without the steps that are pytest's own, or the recorder's."""
+    kept, shown = [], True
+    for line in _COLOUR.sub("", trace).splitlines():
+        step = _STEP.match(line)
+        if step is not None:
+            shown = not any(f"/{name}/" in step[1] for name in _RUNNERS)
+        if shown or line.startswith("E "):
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _unfolding(head: str, text: str, *, opened: bool) -> str:
