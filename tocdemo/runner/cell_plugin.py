@@ -133,6 +133,10 @@ class _Directory:
     cells: Cells
 
     def collect(self) -> list[pytest.Collector]:
+        manager = self.config.pluginmanager
+        for tests in self.cells.cells:
+            # pytest (9.2) takes what is no file for a folder, of which it has not looked for conftests yet.
+            manager._dirpath2confmods[tests.file] = list(manager._getconftestmodules(self.path))
         return [
             _CellModule.from_parent(self, path=tests.file, tests=tests, cells=self.cells)
             for tests in self.cells.cells
@@ -206,15 +210,18 @@ class _CellModule(pytest.Module):
         return not only or name in only or not (self.istestfunction(value, name) or inspect.isclass(value))
 
     def _fixtures(self) -> dict[str, Any]:
-        """Return the notebook's fixtures. One of another cell's tests is there for whoever asks for it."""
+        """Return the notebook's fixtures. Those of other cells of tests apply to nobody by themselves."""
         found = {}
         for name, value in self.cells.namespace.items():
             marker = getfixturemarker(value)
-            if marker is not None and not (marker.autouse and self._is_of_other_tests(value)):
-                found[name] = value
+            if marker is not None:
+                found[name] = self._on_request(value) if marker.autouse else value
         return found
 
-    def _is_of_other_tests(self, fixture: Any) -> bool:
-        function = inspect.unwrap(fixture._get_wrapped_function())
-        file = getattr(getattr(function, "__code__", None), "co_filename", "")
-        return is_cell(file) and file != str(self.path)
+    def _on_request(self, fixture: Any) -> Any:
+        function, marker = fixture._get_wrapped_function(), getfixturemarker(fixture)
+        file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
+        if not is_cell(file) or file == str(self.path):
+            return fixture
+        what = {key: getattr(marker, key) for key in ("scope", "params", "ids", "name")}
+        return pytest.fixture(**what)(function)
