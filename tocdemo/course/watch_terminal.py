@@ -24,8 +24,8 @@ from tocdemo.errors import BadInput, TocdemoError
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
 from tocdemo.runner.result import COLUMNS, Run
-from tocdemo.runner.warm import Job, Warm
-from tocdemo.runner.watching import MARKS, Changes, Judge, Sight, Watcher
+from tocdemo.runner.watching.warm import Job, Warm
+from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 from tocdemo.subject import faults, workspace
 
 try:

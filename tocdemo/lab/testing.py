@@ -11,16 +11,16 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from IPython import get_ipython
 
+from tocdemo.errors import CannotRun
 from tocdemo.experiments import coverage as _coverage
 from tocdemo.runner import cells
-from tocdemo.runner.cell_source import Cell, defined_twice, in_cells
-from tocdemo.runner.inline import CannotRun
+from tocdemo.runner.cells import Cell, defined_twice, in_cells
 from tocdemo.runner.result import Run
 from tocdemo.subject import workspace as _workspace
 
@@ -44,7 +44,7 @@ Examples:
 class CoveredRun(cells.CellRun):
     """A run of cells' tests that shows, below the rest, which lines of a module it reached."""
 
-    coverage: _coverage.Coverage | None = None
+    coverage: _coverage.Coverage = field(kw_only=True)
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n\n{self.coverage}"
@@ -264,6 +264,7 @@ def _raise_shown(shell: Any, error: BaseException) -> NoReturn:
 
 
 def _shown_as(lines: list[str], error: BaseException) -> BaseException:
+    shown: Any = error
     with contextlib.suppress(AttributeError):  # an error that takes no attribute is shown in full
-        error._render_traceback_ = lambda: lines
+        shown._render_traceback_ = lambda: lines
     return error

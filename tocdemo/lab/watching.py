@@ -21,8 +21,8 @@ from tocdemo.errors import CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
 from tocdemo.runner.result import COLUMNS, Run, TestResult
-from tocdemo.runner.warm import Job, Warm
-from tocdemo.runner.watching import MARKS, Changes, Judge, Sight, Watcher
+from tocdemo.runner.watching.warm import Job, Warm
+from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 from tocdemo.subject import workspace as _workspace
 
 from .interrupts import IdleInterrupt, idle_interrupt

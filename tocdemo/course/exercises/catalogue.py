@@ -6,7 +6,8 @@ It knows the manifest and the names of faults and claims, and not how anything i
 from functools import cache
 from pathlib import Path
 
-from tocdemo.course.manifest import CourseError, Exercise, load
+from tocdemo.course.manifest import Exercise, load
+from tocdemo.errors import BadInput, CourseError
 from tocdemo.subject import faults
 
 from .claims import CLAIMS
@@ -17,10 +18,10 @@ SOLUTIONS = LESSONS / "solutions"
 
 
 def get(name: str) -> Exercise:
-    """Return the exercise of that name. Raises ValueError that lists the names when there is none."""
+    """Return the exercise of that name. Raises BadInput that lists the names when there is none."""
     exercises = _all()
     if name not in exercises:
-        raise ValueError(f"There is no exercise {name!r}. The exercises: {', '.join(exercises)}")
+        raise BadInput(f"There is no exercise {name!r}. The exercises: {', '.join(exercises)}")
     return exercises[name]
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tocdemo.runner.worker import pipes
+
 LIMIT = 20.0  # seconds that a question may take; an endless loop is ended then
 START = 60.0  # seconds that the process may take to load what it needs
 GRACE = 5.0  # seconds more, after which the process is ended from outside
@@ -52,6 +54,13 @@ class Seen:
     def the(self, what: str) -> dict[str, Any] | None:
         """Return the last note of this kind, if there is one."""
         return next((note for note in reversed(self.notes) if note.get("what") == what), None)
+
+    def sure(self, what: str) -> dict[str, Any]:
+        """Return the last note of this kind, which a question that came to its end has always made."""
+        note = self.the(what)
+        if note is None:
+            raise LookupError(f"the run has left no note of {what!r}")
+        return note
 
 
 def ask(kind: str, folder: Path, meant: Sequence[str] = (), limit: float | None = None, **more: Any) -> Seen:
@@ -118,6 +127,7 @@ class _Helper:
             env=kept,
             start_new_session=True,  # a Ctrl-C in the terminal is not for it
         )
+        self._questions, self._answers = pipes(self.child)
         self._loaded = False
 
     def answer(self, question: dict[str, Any], limit: float) -> str:
@@ -139,9 +149,9 @@ class _Helper:
         overdue.start()
         try:
             if question is not None:
-                self.child.stdin.write(f"{json.dumps(question)}\n".encode())
-                self.child.stdin.flush()
-            answer = self.child.stdout.readline().decode().strip()
+                self._questions.write(f"{json.dumps(question)}\n".encode())
+                self._questions.flush()
+            answer = self._answers.readline().decode().strip()
         except OSError:
             answer = ""
         except BaseException:  # an interrupt: the learner's code shall not run on
@@ -159,7 +169,7 @@ class _Helper:
             else:
                 self.child.kill()
         with contextlib.suppress(OSError):
-            self.child.stdin.close()
+            self._questions.close()
         self.child.wait()
 
 

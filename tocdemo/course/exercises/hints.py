@@ -1,12 +1,12 @@
 """The hints of an exercise: one more at each call, and, when it is done, all of them with what else is right."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from tocdemo.course.manifest import Exercise
-from tocdemo.runner.grid import diff_html
-from tocdemo.subject import faults
+from tocdemo.display.code import diff_html, unified_diff
 
 from .checking import check
 from .solving import solved, started
@@ -68,13 +68,11 @@ def hint(exercise: Exercise, shown: int, folder: Path | None = None) -> Hints:
 
 
 def _diffs(exercise: Exercise, folder: Path) -> tuple[str, str]:
-    before, after = started(exercise), solved(exercise)
     own = {path: found.text for path in exercise.files if isinstance(found := read(folder, path), Text)}
-    return tuple(
-        "".join(
-            faults.unified_diff(path, before.get(path, ""), texts[path])
-            for path in exercise.files
-            if path in texts
-        )
-        for texts in (own, after)
-    )
+    return _diff(exercise, own), _diff(exercise, solved(exercise))
+
+
+def _diff(exercise: Exercise, texts: Mapping[str, str]) -> str:
+    before = started(exercise)
+    paths = [path for path in exercise.files if path in texts]
+    return "".join(unified_diff(path, before.get(path, ""), texts[path]) for path in paths)

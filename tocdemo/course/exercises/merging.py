@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tocdemo.errors import BadInput
+
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 
 
-class NoFit(ValueError):
+class NoFit(BadInput):
     """A diff does not fit the text that it is applied to; the message says at which line."""
 
 
@@ -37,7 +39,8 @@ class Chunk:
 
 def patched(text: str, diff: str) -> dict[str, str]:
     """Return the file that a unified diff of one file makes of `text`, by its path. Raises NoFit."""
-    lines, after, at = text.splitlines(keepends=True), [], 0
+    lines, at = text.splitlines(keepends=True), 0
+    after: list[str] = []
     head, body = _head_and_body(diff)
     for line in body:
         hunk = _HUNK.match(line)

@@ -12,8 +12,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tocdemo.course.manifest import CourseError, Exercise
-from tocdemo.runner.grid import diff_html
+from tocdemo.course.manifest import Exercise
+from tocdemo.display.code import diff_html, unified_diff
+from tocdemo.errors import BadInput, CourseError
 from tocdemo.subject import faults
 
 from . import merging
@@ -39,7 +40,7 @@ class Change:
     def diff(self) -> str:
         """Return the change as a unified diff."""
         before = _shown(self.before or b"")
-        return faults.unified_diff(self.path, before, _shown(self.after))
+        return unified_diff(self.path, before, _shown(self.after))
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class Proposal:
     def apply(self, folder: Path, keep: Callable[[Sequence[str]], Any]) -> "Proposal":
         """Write the changes into `folder`; first, `keep` is called with the paths of what is replaced.
 
-        Raises OSError, and ValueError when a file is not any more what the proposal was made for.
+        Raises OSError, and BadInput when a file is not any more what the proposal was made for.
         """
         for change in self.changes:
             if _bytes_of(folder, change.path) != change.before:
-                raise ValueError(f"{change.path} has been changed since: ask for the solution again")
+                raise BadInput(f"{change.path} has been changed since: ask for the solution again")
         replaced = [change.path for change in self.changes if change.before is not None]
         if replaced:
             keep(replaced)
@@ -172,8 +173,8 @@ class _Merge:
 
 def _candidates(exercise: Exercise, before: Mapping[str, bytes | None], now: Verdict) -> Iterator[_Merge]:
     """Yield the merges that are worth a try: those that keep most come first."""
-    texts = {path: _text_of(raw) for path, raw in before.items()}
-    if any(text is None for text in texts.values()):
+    texts = {path: text for path, raw in before.items() if (text := _text_of(raw)) is not None}
+    if len(texts) < len(before):
         return
     known = {path: here for path, text in texts.items() if (here := _known(path, text)) is not None}
     base, course = started(exercise, known), solved(exercise, known)

@@ -37,9 +37,8 @@ class Evidence:
         self.exercise = exercise
         self.folder = folder
         self.remarks: list[str] = []
-        self.said: set[tuple[str | None, int | None]] = (
-            set()
-        )  # the places of what is not done, in earlier claims
+        # The places of what is not done, in earlier claims.
+        self.said: set[tuple[str | None, int | None]] = set()
         self._texts: dict[str, Text] = {}
         self._seen: dict[str, helper.Seen] = {}
 
@@ -79,7 +78,7 @@ class Evidence:
             during = seen.the("begins")
             what = f"the test `{during['test']}` ran, and" if during else "your code ran, and"
             frame = seen.frame
-            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", frame and vars(frame)))
+            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", vars(frame) if frame else None))
         trouble = seen.the("trouble")
         if trouble is not None:
             where = "" if trouble["place"] else " This may be a fault of the check: please tell its authors."

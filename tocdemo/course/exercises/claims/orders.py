@@ -82,7 +82,7 @@ def tries_again(evidence: Evidence) -> list[Part]:
 
 def gives_up(evidence: Evidence) -> list[Part]:
     """A change that is overtaken each time ends with an error."""
-    overtaken = _standalone(evidence).the("overtaken")
+    overtaken = _standalone(evidence).sure("overtaken")
     if overtaken.get("endless"):
         count = overtaken["attempts"] - 1
         return [
@@ -133,7 +133,7 @@ def refuses_nobody(evidence: Evidence) -> list[Part]:
 def two_writes_together(evidence: Evidence) -> list[Part]:
     """The book and its entry in the log are there both, or neither."""
     function = "update_toc_with_transaction"
-    alone = [each for each in _all(_replica_set(evidence), "alone") if each["operation"] == "replace"][0]
+    alone = next(each for each in _all(_replica_set(evidence), "alone") if each["operation"] == "replace")
     if alone["told"] != "done" or (alone["version"], alone["entries"]) != (2, 1):
         what = alone["told"] if alone["told"] != "done" else "it is not all stored"
         return [
@@ -144,7 +144,7 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
                 function,
             )
         ]
-    each = _replica_set(evidence).the("two_writes")
+    each = _replica_set(evidence).sure("two_writes")
     if each["told"] == "done":
         return [_at(evidence, "an error of the audit log does not reach the caller.", None, function)]
     if (each["version"], each["entries"]) != (1, 0):
@@ -159,7 +159,7 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
 def question_is_heard(evidence: Evidence) -> list[Part]:
     """An error of the question for the topology reaches the caller."""
     function = "update_toc_with_transaction"
-    each = _replica_set(evidence).the("question")
+    each = _replica_set(evidence).sure("question")
     if each["told"] == "done" and each["asked"]:
         sentence = "the question for the topology failed, and the caller was not told."
         return [_at(evidence, sentence, _handler(evidence, function), function)]
@@ -212,7 +212,7 @@ def _at(evidence: Evidence, sentence: str, place: Any, function: str = _FUNCTION
         return evidence.part_at(False, sentence, place)
     text = evidence.text(sources.APP)
     node = text.functions().get(function) or text.functions().get(_FUNCTION)
-    return text.part(False, sentence, node and (_write_of(node) or node.lineno))
+    return text.part(False, sentence, (_write_of(node) or node.lineno) if node else None)
 
 
 def _write_of(node: ast.AST) -> int | None:

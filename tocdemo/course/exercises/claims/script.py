@@ -25,7 +25,7 @@ def ends_well(evidence: Evidence) -> list[Part]:
 
 def counts_twice(evidence: Evidence) -> list[Part]:
     """Two counts were asked through Motor, and both were printed."""
-    seen = _seen(evidence).the("script")
+    seen = _seen(evidence).sure("script")
     if not seen["motor_clients"]:
         return [Part(False, "the script makes no client of Motor's.", _FILE)]
     count, printed = len(seen["asked"]), seen["printed"]
@@ -43,7 +43,7 @@ def counts_twice(evidence: Evidence) -> list[Part]:
 
 def asyncio_as_it_is(evidence: Evidence) -> list[Part]:
     """Nothing has patched asyncio."""
-    return patches_nothing(evidence.text(_FILE), _seen(evidence).the("script")["patched"])
+    return patches_nothing(evidence.text(_FILE), _seen(evidence).sure("script")["patched"])
 
 
 def patches_nothing(text: Text, patched: list[str]) -> list[Part]:

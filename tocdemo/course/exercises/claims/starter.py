@@ -44,4 +44,4 @@ def patches(evidence: Evidence) -> list[Part]:
 
 
 def _of(evidence: Evidence) -> dict[str, Any]:
-    return evidence.once("starter", script=_FILE).the("starter")
+    return evidence.once("starter", script=_FILE).sure("starter")

@@ -37,7 +37,7 @@ def first_test_gone(evidence: Evidence) -> list[Part]:
     node = text.functions().get(FIRST)
     skipped = [each for each in evidence.suite.skipped() if each["test"] == FIRST]
     how = "pytest skips it, but it is still there" if skipped else "pytest still finds it"
-    return [text.part(False, f"`{FIRST}` is not deleted: {how}.", node and node.lineno)]
+    return [text.part(False, f"`{FIRST}` is not deleted: {how}.", node.lineno if node else None)]
 
 
 def others_unchanged(evidence: Evidence) -> list[Part]:
@@ -87,7 +87,7 @@ def _about(text: Text, names: list[str], what: str) -> list[Part]:
     subject = f"the test {named} is" if len(names) == 1 else f"{len(names)} tests are"
     which = "" if len(names) == 1 else f": {named}{more}"
     node = text.functions().get(names[0])
-    return [text.part(False, f"{subject} {what}{which}.", node and node.lineno)]
+    return [text.part(False, f"{subject} {what}{which}.", node.lineno if node else None)]
 
 
 def _changed(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:

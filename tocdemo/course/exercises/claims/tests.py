@@ -33,9 +33,9 @@ def finds_loss(evidence: Evidence) -> list[Part]:
                 sentence = (
                     f"`{TEST_25}` does not make its two updates at once: the second waits for the first."
                 )
-                return [text.part(False, sentence, node and node.lineno)]
+                return [text.part(False, sentence, node.lineno if node else None)]
             sentence = f"`{TEST_25}` passes when the update of the {which} chapter is lost."
-            parts.append(text.part(False, sentence, node and node.end_lineno))
+            parts.append(text.part(False, sentence, node.end_lineno if node else None))
         else:
             parts.append(
                 Part(True, f"The test fails when the update of the {which} chapter is lost.", text.path)
@@ -143,7 +143,7 @@ def _leading(evidence: Evidence) -> list[str]:
 def _at_test(evidence: Evidence, name: str, sentence: str) -> Part:
     text = evidence.text(_LEFT_OUT)
     node = text.functions().get(name)
-    return text.part(False, sentence, node and node.lineno)
+    return text.part(False, sentence, node.lineno if node else None)
 
 
 def scopes_pass(evidence: Evidence) -> list[Part]:
@@ -157,12 +157,16 @@ def scopes_pass(evidence: Evidence) -> list[Part]:
         node = text.functions().get(name)
         failed = _failed(own)
         if not own:
-            parts.append(text.part(False, f"pytest does not find the test `{name}`.", node and node.lineno))
+            parts.append(
+                text.part(False, f"pytest does not find the test `{name}`.", node.lineno if node else None)
+            )
         elif failed is not None:
             error = (failed.get("error") or "an error").split("\n")[0]
             parts.append(evidence.part_at(False, f"`{name}` fails: {error}", failed.get("place")))
         elif any(each["outcome"] == "skipped" or each.get("xfail") for each in own):
-            parts.append(text.part(False, f"`{name}` does not count: it is skipped.", node and node.lineno))
+            parts.append(
+                text.part(False, f"`{name}` does not count: it is skipped.", node.lineno if node else None)
+            )
         else:
             parts.append(Part(True, f"`{name}` passes.", _SCOPES))
     return parts
@@ -174,7 +178,11 @@ def scopes_fixture_inserts(evidence: Evidence) -> list[Part]:
         return [Part(True, "The fixture puts its book into the database.", _SCOPES)]
     text = evidence.text(_SCOPES)
     node = text.functions().get("books")
-    return [text.part(False, "the fixture puts no book into the database any more.", node and node.lineno)]
+    return [
+        text.part(
+            False, "the fixture puts no book into the database any more.", node.lineno if node else None
+        )
+    ]
 
 
 def scopes_tests_insert(evidence: Evidence) -> list[Part]:

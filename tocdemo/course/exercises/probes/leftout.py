@@ -4,14 +4,13 @@ The learner's tests run twice: on the app as it is, and on an app that returns w
 """
 
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .notes import Notes, error_text
-from .suite import Ends, run_pytest
+from .suite import Ends, Report, run_pytest
 
 AS_IT_IS, NOT_REFUSING = MODES = ("as it is", "not refusing")
 
@@ -34,7 +33,7 @@ class _Modes(Ends):
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """Watch the app before a test imports a name from it."""
-        toc = importlib.import_module("app.db.toc_transactions")
+        toc: Any = importlib.import_module("app.db.toc_transactions")
         if not hasattr(toc, "_orders") or not hasattr(toc, "_change_chapters"):
             self.notes.add("no_orders")
             return
@@ -68,7 +67,7 @@ class _Modes(Ends):
         self.notes.add("begins", test=item.originalname if isinstance(item, pytest.Function) else item.name)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
         more: dict[str, Any] = {}
         if call.excinfo is not None:

@@ -40,7 +40,7 @@ class Notes:
 
         One in the files that the exercise is about comes before one in the files that they use.
         """
-        if isinstance(error, SyntaxError) and self.is_own(error.filename or ""):
+        if isinstance(error, SyntaxError) and error.filename and self.is_own(error.filename):
             return self.place(error.filename, error.lineno or 1, "")
         places = [
             self.place(frame.f_code.co_filename, line, frame.f_code.co_qualname)
@@ -48,7 +48,8 @@ class Notes:
             if self.is_own(frame.f_code.co_filename)
         ]
         meant = [place for place in places if place["file"] in self._meant]
-        return (meant or places or [None])[-1]
+        found = meant or places
+        return found[-1] if found else None
 
     def place_above(self, frame: FrameType | None, *, but: tuple[str, ...] = ()) -> dict[str, Any] | None:
         """Return the innermost of the learner's places from `frame` outwards, not in the files `but`."""

@@ -17,7 +17,9 @@ from motor import motor_asyncio
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
-from tocdemo.explorer import engine
+from tocdemo.errors import CannotExplore
+from tocdemo.explorer import engine, operations
+from tocdemo.explorer.orders import Order, Orders
 from tocdemo.runner import databases
 
 from .notes import Notes, error_text
@@ -44,11 +46,11 @@ async def reorder(toc: Any, book: str) -> Any:
 
 
 OPERATIONS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
-    "add": engine.add("New"),
-    "update": engine.rename("ch1", "Better"),
+    "add": operations.add("New"),
+    "update": operations.rename("ch1", "Better"),
     "delete": delete,
     "reorder": reorder,
-    "replace": engine.replace_toc("Only"),
+    "replace": operations.replace_toc("Only"),
 }
 
 
@@ -65,7 +67,7 @@ def look(
     with databases.open_database("replica-set" if replica_set else "embedded") as own:
         os.environ.update(own.environment())
         sys.path.insert(0, str(folder))
-        with MongoClient(own.uri) as client:
+        with MongoClient[dict[str, Any]](own.uri) as client:
             backend = _Backend(notes, client[own.name])
             for name in also:
                 asyncio.run(getattr(backend, name)())
@@ -86,11 +88,11 @@ def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, att
             # Fewer than two reads and two writes have: one waits for the other, inside of this process perhaps.
             orders = engine.explore(folder, operations, processes=True)
             _note_orders(notes, pair, orders, processes=True)
-    except engine.CannotExplore as error:
+    except CannotExplore as error:
         notes.add("orders", pair=pair, error=str(error))
 
 
-def _note_orders(notes: Notes, pair: list[str], orders: engine.Orders, *, processes: bool) -> None:
+def _note_orders(notes: Notes, pair: list[str], orders: Orders, *, processes: bool) -> None:
     notes.add(
         "orders",
         pair=pair,
@@ -108,7 +110,7 @@ def _is_error(told: str) -> bool:
     return told != "done" and not told.startswith("used up")
 
 
-def _words(order: engine.Order, pair: list[str]) -> str:
+def _words(order: Order, pair: list[str]) -> str:
     """Return an order in words: what each step sends, and for which operation."""
     names = dict(zip("AB", pair if pair[0] != pair[1] else ["one", "two"], strict=True))
     return ", ".join(f"{step.command} of {names[step.letter]}" for step in order.steps)
@@ -124,7 +126,7 @@ class _Backend:
         real_sleep = asyncio.sleep
         asyncio.sleep = lambda delay, result=None: real_sleep(0, result)  # a wait would only make it slower
         self.toc = importlib.import_module("app.db.toc_transactions")
-        self.base = importlib.import_module("app.db.base")
+        self.base: Any = importlib.import_module("app.db.base")
 
     async def alone(self) -> None:
         """Change a book by each of two operations, undisturbed."""
@@ -137,7 +139,8 @@ class _Backend:
     async def overtaken(self) -> None:
         """Change a book while somebody else is always first: no write finds what it looks for."""
         self._new_client()
-        book, sent = self._new_book(), []
+        book = self._new_book()
+        sent: list[str] = []
         undo = _overtake(sent)
         try:
             told = await self._told(OPERATIONS["add"], book)
@@ -171,8 +174,9 @@ class _Backend:
         """Replace a table of contents while the question for the topology fails."""
         self._new_client()
         book = self._new_book()
-        database = motor_asyncio.AsyncIOMotorDatabase
-        command, asked = database.command, []
+        database: Any = motor_asyncio.AsyncIOMotorDatabase  # Any: mypy forbids to replace a method
+        command = database.command
+        asked: list[str] = []
 
         def failing(self: Any, name: Any, *args: Any, **options: Any) -> Any:
             word = name if isinstance(name, str) else next(iter(name), "")

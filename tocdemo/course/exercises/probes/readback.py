@@ -6,14 +6,13 @@ certain. The course's app is known, so its parts may be replaced.
 
 import asyncio
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .notes import Notes, error_text
-from .suite import Ends, run_pytest
+from .suite import Ends, Report, run_pytest
 
 WAIT = 1.0  # seconds that an update waits for the other; then the test does not make two at once
 MODES = ("nothing is lost", "the first is lost", "the second is lost")
@@ -45,20 +44,23 @@ class _Modes(Ends):
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.notes.add("begins", test=self.test)
-        self.loser.begin(MODES.index(item.callspec.params["tocdemo_mode"]))
+        self.loser.begin(MODES.index(_mode_of(item)))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
         more: dict[str, Any] = {}
         if call.excinfo is not None:
             error = call.excinfo.value
             more = {"error": error_text(error), "place": self.notes.place_of(error)}
-        mode = item.callspec.params["tocdemo_mode"]
         self.notes.add(
-            "report", mode=mode, phase=call.when, outcome=report.outcome, met=self.loser.met, **more
+            "report", mode=_mode_of(item), phase=call.when, outcome=report.outcome, met=self.loser.met, **more
         )
         return report
+
+
+def _mode_of(item: Any) -> Any:
+    return item.callspec.params["tocdemo_mode"]
 
 
 class _Loser:
@@ -70,7 +72,7 @@ class _Loser:
 
     def begin(self, mode: int) -> None:
         """Let the update of the chapter `mode` (1 or 2) be lost from now on; with 0, none."""
-        toc = importlib.import_module("app.db.toc_transactions")
+        toc: Any = importlib.import_module("app.db.toc_transactions")
         base = importlib.import_module("app.db.base")
         self._write = self._write or toc._write_toc
         self.met = False

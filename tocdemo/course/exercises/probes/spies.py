@@ -14,7 +14,9 @@ from .notes import Notes, caller
 
 # Here a client is made for others, and used for others: the places above it are meant.
 GO_BETWEENS = ("app/db/driver.py",)
-_CLIENT = motor_asyncio.AsyncIOMotorClient
+# Any: mypy forbids to replace methods, which is what a spy does.
+_CLIENT: Any = motor_asyncio.AsyncIOMotorClient
+_LOOP: Any = asyncio.base_events.BaseEventLoop
 _KINDS = (_CLIENT, motor_asyncio.AsyncIOMotorDatabase, motor_asyncio.AsyncIOMotorCollection)
 
 
@@ -32,7 +34,7 @@ class Spies:
         self.test, self.phase = "", ""
         self.made: list[dict[str, Any]] = []
         self.uses: dict[tuple, dict[str, Any]] = {}
-        self.test_loops: dict[str, int] = {}
+        self.test_loops: dict[str, int | None] = {}
         self._clients: list[Any] = []  # each in the place of its entry in `made`; kept, so that ids differ
         self._loops: list[asyncio.AbstractEventLoop] = []
 
@@ -81,16 +83,16 @@ class Spies:
         _CLIENT.__init__ = spying_init
 
     def _watch_loops(self) -> None:
-        run = asyncio.base_events.BaseEventLoop.run_forever
+        run = _LOOP.run_forever
 
         def spying_run(loop: Any) -> None:
             if self.phase == "call":
                 self.test_loops.setdefault(self.test, self.loop_number(loop))
             run(loop)
 
-        asyncio.base_events.BaseEventLoop.run_forever = spying_run
+        _LOOP.run_forever = spying_run
 
-    def _watch_uses(self, kind: type) -> None:
+    def _watch_uses(self, kind: Any) -> None:
         def spying_get(used: Any, name: str) -> Any:
             above = caller()
             if name.startswith("__") or not self.notes.is_own(above.f_code.co_filename):

@@ -96,7 +96,8 @@ def report(report: Any) -> None:
 
 
 def _watch_loops() -> None:
-    run = asyncio.base_events.BaseEventLoop.run_forever
+    kind: Any = asyncio.base_events.BaseEventLoop  # Any: mypy forbids to replace a method
+    run = kind.run_forever
 
     def watched(loop: Any) -> None:
         entry = (loop, threading.get_ident())
@@ -106,4 +107,4 @@ def _watch_loops() -> None:
         finally:
             _running.remove(entry)
 
-    asyncio.base_events.BaseEventLoop.run_forever = watched
+    kind.run_forever = watched

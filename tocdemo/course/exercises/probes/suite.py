@@ -10,7 +10,7 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -63,6 +63,10 @@ def run_pytest(arguments: list[str], backend: str, plugins: list[Any]) -> tuple[
     finally:
         sys.stdout, sys.stderr = streams
     return code, complaints.getvalue()
+
+
+# What a wrapper of pytest_runtest_makereport is.
+Report = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 class Kept(io.StringIO):
@@ -184,7 +188,7 @@ class Watch(Ends):
         return value
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
         more: dict[str, Any] = {}
         if call.excinfo is not None:

@@ -19,7 +19,7 @@ import pytest
 from _pytest.fixtures import FixtureLookupErrorRepr, getfixturemarker
 from _pytest.pathlib import resolve_package_path
 
-from .cell_source import Compiled, is_cell
+from .source import Compiled, is_cell
 
 ASYNC_MARKS = ("asyncio", "anyio", "trio")
 
@@ -67,9 +67,8 @@ class Cells:
         self.root = parent.config.rootpath
         return found
 
-    @pytest.hookimpl(
-        wrapper=True, trylast=True
-    )  # within the wrapper with which pytest-asyncio looks for marks
+    # trylast: within the wrapper with which pytest-asyncio looks for marks
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pycollect_makeitem(self, collector: pytest.Collector) -> Iterator[None]:
         made = yield
         if collector.getparent(_CellModule) is not None:
@@ -127,8 +126,8 @@ def _run_async(item: Any) -> None:
         item.add_marker("asyncio")
 
 
-class _Directory:
-    """What both kinds of folders have in common: their only children are the cells."""
+class _Folder(pytest.Directory):
+    """A folder without an `__init__.py`. Its only children are the cells."""
 
     cells: Cells
 
@@ -143,11 +142,7 @@ class _Directory:
         ]
 
 
-class _Folder(_Directory, pytest.Directory):
-    """A folder without an `__init__.py`."""
-
-
-class _Package(_Directory, pytest.Package):
+class _Package(_Folder, pytest.Package):
     """A folder with an `__init__.py`."""
 
 

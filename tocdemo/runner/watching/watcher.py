@@ -18,8 +18,8 @@ import watchfiles
 
 from tocdemo.errors import CannotRun
 
+from ..result import Run, TestResult
 from .files import EMPTY, Broken, Contents, Files
-from .result import Run, TestResult
 from .warm import Abandoned
 
 # A save is told once for STEP_MS nothing has followed it: of 5, 10, 20 and 50 ms, 20 cost 32 ms a save, and

@@ -23,11 +23,12 @@ from typing import Any
 
 from _pytest.fixtures import getfixturemarker
 
-from . import inline
-from .cell_plugin import Cells, CellTests
-from .cell_source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
-from .inline import CannotRun
-from .result import Run, TestResult
+from tocdemo.errors import CannotRun
+
+from .. import inline
+from ..result import Run, TestResult
+from .plugin import Cells, CellTests
+from .source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
 
 # Cells that lie in no folder: nothing there but what makes async tests and async fixtures run without a mark.
 CONFIGURATION = """

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tocdemo.errors import CannotRun
 
-from . import databases
-from .options import RunOptions
-from .result import Run
-from .worker import Worker
+from .. import databases
+from ..options import RunOptions
+from ..result import Run
+from ..worker import Worker
 
 RUNS = 50  # after so many a process is replaced: what suites leave in it would add up
 ENDING = 1.5  # seconds that a run on a real MongoDB gets to drop its database
@@ -143,7 +143,7 @@ class _Process(Worker):
     def ask(self, job: Job, *further: str) -> Run:
         """Run the job with `further` arguments of pytest, and return what it showed."""
         self.runs += 1
-        arguments = ["-p", "tocdemo.runner.lifeline", *job.arguments, *further]
+        arguments = ["-p", "tocdemo.runner.watching.lifeline", *job.arguments, *further]
         return self.run(job.folder, arguments, job.options)
 
     def end(self, within: float) -> None:
