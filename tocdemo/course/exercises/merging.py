@@ -19,7 +19,7 @@ class NoFit(BadInput):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some lines that two changes leave or make: `base` was there, `own` and `other` are what became of it."""
+    """Lines that two changes leave or make: `base` was there, `own` and `other` are what became of it."""
 
     base: tuple[str, ...]
     own: tuple[str, ...]
@@ -99,7 +99,7 @@ def _matches(bases: Sequence[str], texts: Sequence[str]) -> dict[int, int]:
 
 
 def _refined(chunk: Chunk) -> list[Chunk]:
-    """Cut a conflict line by line where that is possible: one line may be changed well, and its neighbour not."""
+    """Cut a conflict line by line where possible: one line may be changed well, and its neighbour not."""
     if chunk.conflicts and len(chunk.base) == len(chunk.own) == len(chunk.other):
         lines = zip(chunk.base, chunk.own, chunk.other, strict=True)
         return [Chunk((base,), (own,), (other,)) for base, own, other in lines]

@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tocdemo.runner.watching.lifeline`) that ends a worker's process when its parent is gone.
+"""A pytest plugin that ends a worker's process when its parent is gone.
 
 A worker that waits for a question notices it by itself, since its standard input ends. In the middle of a
 run, perhaps in a test that hangs, nobody reads there: so a thread waits for that end, and ends the process

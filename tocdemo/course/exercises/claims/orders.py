@@ -50,8 +50,8 @@ def lose_nothing(evidence: Evidence) -> list[Part]:
         elif each["losing"]:
             where = ", in two processes," if each["processes"] else ""
             sentence = (
-                f"{each['losing']} of {each['count']} orders of {_pair(each)}{where} lose a change in silence. "
-                f"One of them: {each['lost']}."
+                f"{each['losing']} of {each['count']} orders of {_pair(each)}{where} lose a change in "
+                f"silence. One of them: {each['lost']}."
             )
             if each["processes"]:
                 sentence += " What is in one process protects that process only."
@@ -71,8 +71,8 @@ def tries_again(evidence: Evidence) -> list[Part]:
     if failing:
         each = failing[0]
         sentence = (
-            f"in {each['failing']} of {each['count']} orders of {_pair(each)} a caller is refused: {each['told']} "
-            f"One of them: {each['failed']}."
+            f"in {each['failing']} of {each['count']} orders of {_pair(each)} a caller is refused: "
+            f"{each['told']} One of them: {each['failed']}."
         )
         return [_at(evidence, sentence, None)]
     if overtaken and overtaken["told"] == "done":
@@ -99,7 +99,8 @@ def gives_up(evidence: Evidence) -> list[Part]:
     return [
         Part(
             True,
-            f"Overtaken each time, a change gives up after {count} attempt{'s' * (count != 1)}, with an error.",
+            f"Overtaken each time, a change gives up after {count} attempt{'s' * (count != 1)}, "
+            f"with an error.",
             sources.APP,
         )
     ]
@@ -113,8 +114,8 @@ def refuses_nobody(evidence: Evidence) -> list[Part]:
             sentence = f"on a replica set, {_pair(each)} could not be tried in every order: {each['error']}"
         elif each["losing"]:
             sentence = (
-                f"on a replica set, {each['losing']} of {each['count']} orders of {_pair(each)} lose a change. "
-                f"One of them: {each['lost']}."
+                f"on a replica set, {each['losing']} of {each['count']} orders of {_pair(each)} lose a "
+                f"change. One of them: {each['lost']}."
             )
         elif each["failing"]:
             sentence = (
@@ -149,8 +150,8 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
         return [_at(evidence, "an error of the audit log does not reach the caller.", None, function)]
     if (each["version"], each["entries"]) != (1, 0):
         sentence = (
-            "on a replica set, the writer failed between its two writes, and one of them has stayed: they are "
-            "not in one transaction."
+            "on a replica set, the writer failed between its two writes, and one of them has stayed: they "
+            "are not in one transaction."
         )
         return [_at(evidence, sentence, None, function)]
     return [Part(True, "On a replica set, the two writes are there both, or neither.", sources.APP)]

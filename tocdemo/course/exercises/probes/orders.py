@@ -1,7 +1,7 @@
 """The question of two writers: which orders of their commands lose a change, and what a single one does.
 
-It runs the learner's operations alone, then overtaken each time, then two at once in every order. The explorer
-knows the orders; a module of Motor's is changed for what the explorer does not do.
+It runs the learner's operations alone, then overtaken each time, then two at once in every order. The
+explorer knows the orders; a module of Motor's is changed for what the explorer does not do.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def look(
     attempts: int | None = None,
     also: list[str],
 ) -> None:
-    """Look at single changes as `also` says ("alone", "overtaken", ...), then at the `pairs` in every order."""
+    """Look at single changes as `also` says (such as "alone"), then at the `pairs` in every order."""
     with databases.open_database("replica-set" if replica_set else "embedded") as own:
         os.environ.update(own.environment())
         sys.path.insert(0, str(folder))
@@ -85,7 +85,7 @@ def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, att
         orders = engine.explore(folder, operations, replica_set=replica_set, attempts=attempts)
         _note_orders(notes, pair, orders, processes=False)
         if len(orders.orders) < 6 and not orders.losing and not replica_set:
-            # Fewer than two reads and two writes have: one waits for the other, inside of this process perhaps.
+            # Fewer than two reads and two writes have: one waits for the other, perhaps in this process only.
             orders = engine.explore(folder, operations, processes=True)
             _note_orders(notes, pair, orders, processes=True)
     except CannotExplore as error:

@@ -1,7 +1,7 @@
 """What Motor's objects are asked by the learner's code: which client was made where, and who uses which.
 
-The spies are put into Motor's classes, in a process that is thrown away. They know Motor, the backend's module
-`base` and asyncio, and not pytest.
+The spies are put into Motor's classes, in a process that is thrown away. They know Motor, the backend's
+module `base` and asyncio, and not pytest.
 """
 
 import asyncio
