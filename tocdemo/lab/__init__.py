@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 VERBS = {
+    "check": "exercises",
     "combination": "running",
     "coverage": "running",
     "database": "running",
@@ -20,6 +21,7 @@ VERBS = {
     "five_ways": "running",
     "folder": "editing",
     "guess": "running",
+    "hint": "exercises",
     "interleavings": "running",
     "kill_between_writes": "running",
     "matrix": "running",
@@ -30,6 +32,7 @@ VERBS = {
     "run": "running",
     "script": "running",
     "show": "showing",
+    "solution": "exercises",
     "source": "showing",
     "watch": "watching",
     "workspace": "editing",
@@ -44,7 +47,6 @@ HANDED_ON = {
     "rename": ("tocdemo.explorer.operations", "rename"),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
-    "testing": ("tocdemo.lab.testing", None),
     "ways": ("tocdemo.experiments.ways", None),
 }
 

@@ -26,7 +26,13 @@ def get(name: str) -> Exercise:
 
 
 def all_of(lesson: str | None = None) -> tuple[Exercise, ...]:
-    """Return the exercises of a lesson, by its slug, in order; without one, all of the course."""
+    """Return the exercises of a lesson, by its slug, in order; without one, all of the course.
+
+    Raises BadInput that lists the lessons when there is none of that slug.
+    """
+    slugs = [each.slug for each in load(MANIFEST)]
+    if lesson is not None and lesson not in slugs:
+        raise BadInput(f"There is no lesson {lesson!r}. The lessons: {', '.join(slugs)}")
     return tuple(each for each in _all().values() if lesson is None or each.lesson == lesson)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from tocdemo.course.manifest import Exercise
 from tocdemo.display.code import diff_html, unified_diff
@@ -48,7 +47,8 @@ class Proposal:
     """The solution of an exercise for the learner's files. In a notebook it shows itself as a diff.
 
     `headline` says what it is, `merged` whether it keeps what the learner wrote (else it is the course's
-    version of the files), `verdict` what a check says of the files with it.
+    version of the files), `verdict` what a check says of the files with it. `backup` is the
+    folder that keeps what was replaced when it was applied.
     """
 
     exercise: str
@@ -57,26 +57,29 @@ class Proposal:
     merged: bool
     verdict: Verdict
     applied: bool = False
+    backup: Path | None = None
 
-    def apply(self, folder: Path, keep: Callable[[Sequence[str]], Any]) -> "Proposal":
+    def apply(self, folder: Path, keep: Callable[[Sequence[str]], Path | None]) -> "Proposal":
         """Write the changes into `folder`; first, `keep` is called with the paths of what is replaced.
 
-        Raises OSError, and BadInput when a file is not any more what the proposal was made for.
+        `keep` returns the folder that they are kept in. Raises OSError, and BadInput when a file is not any
+        more what the proposal was made for.
         """
         for change in self.changes:
             if _bytes_of(folder, change.path) != change.before:
                 raise BadInput(f"{change.path} has been changed since: ask for the solution again")
         replaced = [change.path for change in self.changes if change.before is not None]
-        if replaced:
-            keep(replaced)
+        backup = keep(replaced) if replaced else None
         for change in self.changes:
             _write(folder / change.path, change.after)
-        return replace(self, applied=True)
+        return replace(self, applied=True, backup=backup)
 
     def _words(self) -> list[str]:
         words = [self.headline]
         if self.applied:
             words.append("It is written into your files.")
+            if self.backup is not None:
+                words.append(f"Your own version is kept in {self.backup}")
         elif self.changes:
             words.append("Nothing is written yet.")
         if not self.verdict.done:

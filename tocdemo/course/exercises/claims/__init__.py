@@ -5,7 +5,7 @@ A claim is a function from the evidence to parts, by the name that the manifest 
 
 from functools import partial
 
-from . import fixture, orders, references, script, starter, suite, tests
+from . import fixture, orders, references, script, starter, suite, written_tests
 from .evidence import Claim, Evidence, Unjudged
 
 CLAIMS: dict[str, Claim] = {
@@ -30,14 +30,14 @@ CLAIMS: dict[str, Claim] = {
     "replica-set-refuses-nobody": orders.refuses_nobody,
     "two-writes-together": orders.two_writes_together,
     "question-is-heard": orders.question_is_heard,
-    "test-25-finds-loss": tests.finds_loss,
-    "test-25-passes": tests.passes_when_whole,
-    "left-out-test-passes": tests.left_out_passes,
-    "left-out-lines-reached": tests.left_out_reached,
-    "left-out-test-looks": tests.left_out_looks,
-    "scopes-tests-pass": tests.scopes_pass,
-    "scopes-fixture-inserts": tests.scopes_fixture_inserts,
-    "scopes-tests-insert": tests.scopes_tests_insert,
+    "test-25-finds-loss": written_tests.finds_loss,
+    "test-25-passes": written_tests.passes_when_whole,
+    "left-out-test-passes": written_tests.left_out_passes,
+    "left-out-lines-reached": written_tests.left_out_reached,
+    "left-out-test-looks": written_tests.left_out_looks,
+    "scopes-tests-pass": written_tests.scopes_pass,
+    "scopes-fixture-inserts": written_tests.scopes_fixture_inserts,
+    "scopes-tests-insert": written_tests.scopes_tests_insert,
     "starter-runs-tests": starter.runs_tests,
     "starter-uses-thread": starter.uses_thread,
     "starter-patches-nothing": starter.patches,

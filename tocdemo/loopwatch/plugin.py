@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from ..recording import Fixture, Recording, Test
-from .cause import Failure
-from .explain import Explainer
-from .hooks import Hooks
-from .ledger import Ledger
-from .uses import Uses
+from .explaining.cause import Failure
+from .explaining.explain import Explainer
+from .live.hooks import Hooks
+from .live.ledger import Ledger
+from .live.uses import Uses
+from .recording import Fixture, Recording, Test
 
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..live.culprit import Culprit
+from ..live.entries import ClientEntry
+from ..live.holders import Copied, HolderEntry, HoldingFixture, holders, holding_fixture
+from ..live.ledger import Ledger
+from ..live.uses import Uses
 from ..recording import short_name
 from .advice import advice
 from .cause import Cause, Causes, Failure
-from .culprit import Culprit
-from .entries import ClientEntry
-from .holders import Copied, HolderEntry, HoldingFixture, holders, holding_fixture
-from .ledger import Ledger
 from .loop_errors import loop_error
-from .uses import Uses
 from .words import line, when, where
 
 MOST = 3

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..live.culprit import Culprit, culprit
+from ..live.entries import UseEntry
+from ..live.ledger import Ledger
+from ..live.uses import Uses
 from ..static.sources import Source
-from .culprit import Culprit, culprit
-from .entries import UseEntry
-from .ledger import Ledger
-from .uses import Uses
 
 # What asyncio and the drivers write into such errors.
 _CROSS_LOOP = (

@@ -9,10 +9,10 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from ..live.ledger import Ledger
+from ..live.sites import Step
 from ..static.sources import Source, is_fixture
 from .cause import Failure, ran_in, says
-from .ledger import Ledger
-from .sites import Step
 from .words import line
 
 # What asyncio, uvloop and pytest-asyncio write into such errors.
