@@ -71,7 +71,7 @@ PRAISED_ONCE = {
         "async-fixture",
         sources.CONFTEST,
         [(FIXTURE, "@pytest_asyncio.fixture\nasync def motor_reinit_db")],
-        "line 39: pytest could not begin, or not end: NameError: name 'pytest_asyncio' is not defined",
+        "line 39: pytest could not begin: NameError: name 'pytest_asyncio' is not defined",
     ),
     "only import asyncio": (
         "io-loop",

@@ -27,6 +27,7 @@ from tocdemo.errors import CannotRun
 
 from .. import inline
 from ..result import Run, TestResult
+from ..stopping import Stopped
 from .plugin import Cells, CellTests
 from .source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
 
@@ -294,8 +295,7 @@ def _raise_failure(plugin: Cells, run: Run, options: CellOptions) -> None:
     if failure is None:
         return
     # The run itself stops code by such an error, or by cancelling it.
-    stopped = isinstance(failure, asyncio.CancelledError) or type(failure).__module__.startswith(__package__)
-    if not stopped or isinstance(failure, CannotRun):
+    if not isinstance(failure, asyncio.CancelledError | Stopped):
         raise failure
     if run.note:
         raise KeyboardInterrupt().with_traceback(inside(failure.__traceback__))

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import types
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -522,7 +523,7 @@ REFUSED = {
 def test_what_cannot_run_is_refused_with_a_sentence(notebook, tmp_path, monkeypatch, cell, options, words):
     monkeypatch.chdir(tmp_path)
     if "folder" in options:
-        options = {"folder": cells.Path(options["folder"])}
+        options = {"folder": Path(options["folder"])}
     with pytest.raises(CannotRun, match=words):
         notebook.tests(cell, **options)
 
