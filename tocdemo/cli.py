@@ -161,6 +161,29 @@ def workspace(argv: list[str]) -> int:
     return 0
 
 
+def check(argv: list[str]) -> int:
+    """Say of a lesson's exercises which are done in the workspace, and what is missing."""
+    parser = _parser("check", check)
+    parser.add_argument("lesson", metavar="LESSON", help="such as 03_the_async_fixture")
+    parser.add_argument("--json", action="store_true", help="print one JSON list, and nothing else")
+    options = parser.parse_args(argv)
+    from tocdemo.course import exercises
+    from tocdemo.subject import workspace as learners
+
+    folder = learners.folder()
+    verdicts = [exercises.check(exercise, folder) for exercise in exercises.all_of(options.lesson)]
+    if options.json:
+        print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
+    else:
+        print("\n\n".join(map(str, verdicts)) or f"{options.lesson} has no exercises.")
+    return 0 if all(verdict.done for verdict in verdicts) else 1
+
+
+def watch(argv: list[str]) -> int:
+    """Follow the files in this terminal: save one in your editor, and the grid is there."""
+    return _main_of("tocdemo.course.watch_terminal", argv)
+
+
 def _progress(quiet: bool) -> Callable[[int, int, float], None]:
     """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
     from tocdemo.runner.progress import silent
@@ -195,6 +218,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "matrix": matrix,
     "workspace": workspace,
+    "check": check,
+    "watch": watch,
     "build": build,
     "serve": serve,
     "bench": bench,

@@ -81,6 +81,29 @@ class OrdersContract:
 
 
 @dataclass(frozen=True)
+class Exercise:
+    """A change that a lesson asks its learner to make. Its `name` is unique in the course.
+
+    `task` says what to do, `afterwards` what must be true then: a sentence for each claim that is checked, by
+    the claim's name. `files` are the files that the task is about, `start` the faults that the learner's copy
+    begins with, `given` the texts of files that lie beside it then, by their paths. `hints` come in order,
+    the last is nearly the solution. The solution takes `faults` out of `files`; without faults it is the file
+    `solutions/NAME.diff`, beside the manifest. `others` is a word about other right ways.
+    """
+
+    name: str
+    lesson: str
+    task: str
+    afterwards: Mapping[str, str]
+    files: tuple[str, ...]
+    start: tuple[str, ...]
+    given: Mapping[str, str]
+    hints: tuple[str, ...]
+    faults: tuple[str, ...]
+    others: str
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One lesson: its file is `lessons/SLUG.md`, its notebook `notebooks/SLUG.ipynb`.
 
@@ -94,6 +117,7 @@ class Lesson:
     runs: tuple[RunContract, ...] = ()
     expected: tuple[ExpectedContract, ...] = ()
     orders: tuple[OrdersContract, ...] = ()
+    exercises: tuple[Exercise, ...] = ()
 
     @property
     def contract_cells(self) -> set[str]:
@@ -118,6 +142,9 @@ def load(path: Path) -> tuple[Lesson, ...]:
         _lesson(table, f"{path.name}, lesson {n}") for n, table in enumerate(manifest.get("lesson", []), 1)
     )
     slugs = [lesson.slug for lesson in lessons]
+    names = [exercise.name for lesson in lessons for exercise in lesson.exercises]
+    if len(set(names)) < len(names):
+        raise CourseError(f"{path}: expected a name of its own for each exercise; found {names}")
     if lessons and lessons[0].optional:
         raise CourseError(f"{path}: the first lesson, {slugs[0]}, has the map; it cannot be optional")
     if not lessons or len(set(slugs)) < len(slugs):
@@ -128,7 +155,7 @@ def load(path: Path) -> tuple[Lesson, ...]:
 
 
 def _lesson(table: Mapping, where: str) -> Lesson:
-    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders")
+    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders", "exercise")
     slug = _get(table, "slug", str, where)
     where = f"{where} ({slug})"
     optional = table.get("optional", False)
@@ -145,7 +172,48 @@ def _lesson(table: Mapping, where: str) -> Lesson:
         runs=tuple(_run(entry, f"{where}, run") for entry in table.get("run", [])),
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),
         orders=tuple(_orders(entry, f"{where}, orders") for entry in table.get("orders", [])),
+        exercises=tuple(_exercise(entry, slug, f"{where}, exercise") for entry in table.get("exercise", [])),
     )
+
+
+def _exercise(table: Mapping, lesson: str, where: str) -> Exercise:
+    keys = ("task", "afterwards", "files", "start", "given", "hints", "faults", "others")
+    _only(table, where, "name", *keys)
+    name = _get(table, "name", str, where)
+    where = f"{where} {name}"
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise CourseError(f"{where}: expected a name such as async-fixture")
+    hints = _texts(table, "hints", where)
+    if not 2 <= len(hints) <= 4:
+        raise CourseError(f"{where}: expected 2 to 4 hints, found {len(hints)}")
+    if not table.get("afterwards") or not table.get("files"):
+        raise CourseError(f"{where}: expected one file or more, and one sentence or more in `afterwards`")
+    return Exercise(
+        name=name,
+        lesson=lesson,
+        task=_get(table, "task", str, where).strip(),
+        afterwards=_text_table(table, "afterwards", where),
+        files=_texts(table, "files", where),
+        start=_texts(table, "start", where),
+        given=_text_table(table, "given", where),
+        hints=hints,
+        faults=_texts(table, "faults", where),
+        others=_get(table, "others", str, where).strip(),
+    )
+
+
+def _texts(table: Mapping, key: str, where: str) -> tuple[str, ...]:
+    texts = table.get(key, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise CourseError(f"{where}: expected {key} = a list of texts, found {texts!r}")
+    return tuple(texts)
+
+
+def _text_table(table: Mapping, key: str, where: str) -> Mapping[str, str]:
+    texts = table.get(key, {})
+    if not isinstance(texts, Mapping) or not all(isinstance(text, str) and text for text in texts.values()):
+        raise CourseError(f"{where}: expected {key} = a table of texts, found {texts!r}")
+    return dict(texts)
 
 
 def _run(table: Mapping, where: str) -> RunContract:

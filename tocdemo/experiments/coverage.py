@@ -5,10 +5,11 @@ import. How it looks is decided here as well; what runs, and in which state, is 
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import coverage
 import pytest
@@ -115,6 +116,18 @@ def measure(
     `module` is a path relative to `folder`, which holds the backend. Raises ValueError when there is no such
     module or it does not parse, and CannotRun when the tests cannot run, or were stopped before their end.
     """
+    return of_run(
+        folder,
+        module,
+        lambda plugins: suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=plugins),
+    )
+
+
+def of_run(folder: Path, module: str, do: Callable[[tuple[Any, ...]], Run]) -> Coverage:
+    """Return what a run reaches of `module`, a path relative to `folder`.
+
+    `do` makes the run, with the pytest plugins that it is given. Raises what `measure` does.
+    """
     file = (folder / module).resolve()
     if file.suffix != ".py" or not file.is_file() or not file.is_relative_to(folder.resolve()):
         raise BadInput(
@@ -125,7 +138,7 @@ def measure(
     except SyntaxError as error:
         raise BadInput(f"{module} is not Python: line {error.lineno}, {error.msg}") from error
     tracer = _Tracer(file)
-    run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
+    run = do((tracer,))
     if run.note or tracer.found is None:
         raise CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
     statements, missed, text = tracer.found

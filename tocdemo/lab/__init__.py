@@ -6,9 +6,12 @@ their first use, so that whatever imports this package does not wait for what no
 """
 
 import importlib
+import sys
+from collections.abc import Callable
 from typing import Any
 
 VERBS = {
+    "check": "exercises",
     "combination": "running",
     "coverage": "running",
     "database": "running",
@@ -18,6 +21,7 @@ VERBS = {
     "five_ways": "running",
     "folder": "editing",
     "guess": "running",
+    "hint": "exercises",
     "interleavings": "running",
     "kill_between_writes": "running",
     "matrix": "running",
@@ -28,9 +32,15 @@ VERBS = {
     "run": "running",
     "script": "running",
     "show": "showing",
+    "solution": "exercises",
     "source": "showing",
+    "watch": "watching",
     "workspace": "editing",
 }  # each with the module of this folder that has it
+MAGICS = {
+    "tests": ("testing", "line_cell"),
+    "workspace": ("editing", "cell"),
+}  # `%%tests`: its module, its kind
 # What lessons import by name, and the module that has it (with None: it is that module).
 HANDED_ON = {
     "add": ("tocdemo.explorer.operations", "add"),
@@ -56,7 +66,24 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Add the cell magic `%%workspace` (`%load_ext tocdemo.lab`)."""
-    from . import editing
+    """Add the magics to IPython (`%load_ext tocdemo.lab`); importing this package in a notebook does, too."""
+    for magic, (module, kind) in MAGICS.items():
+        shell.register_magic_function(_loaded_at_first_use(shell, magic, module), kind, magic)
 
-    editing.load_ipython_extension(shell)
+
+def _loaded_at_first_use(shell: Any, magic: str, module: str) -> Callable[..., Any]:
+    # Not IPython's own way (register_lazy): interrupted while it loads, the magic is lost.
+    def load_and_run(line: str, cell: str | None = None) -> Any:
+        importlib.import_module(f"{__name__}.{module}").load_ipython_extension(shell)
+        if cell is None:
+            return shell.find_line_magic(magic)(line)
+        return shell.find_cell_magic(magic)(line, cell)
+
+    load_and_run.__doc__ = f"A magic of {__name__}.{module}, which is loaded when it is used."
+    return load_and_run
+
+
+# Who has no IPython does not get it from here.
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+if _shell is not None:
+    load_ipython_extension(_shell)

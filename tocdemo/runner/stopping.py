@@ -21,7 +21,7 @@ ENDING = 10.0  # seconds that the next run gives an interrupted one that is past
 GRACE = 0.7  # seconds that an interrupted run gets to end before the cell returns without it
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Raised in the worker thread, in a test that computes and does not await, to end that test alone."""
 
 
@@ -127,7 +127,7 @@ class RunThread(threading.Thread):
                 return
         if self.current.test is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.ident or 0), ctypes.py_object(_Stopped)
+                ctypes.c_ulong(self.ident or 0), ctypes.py_object(Stopped)
             )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop | None:

@@ -1,7 +1,7 @@
 """The learner's folder `workspace/`: a copy of the backend in a known state, to break, mend and run.
 
-Nothing that a learner wrote is ever lost: a text in no
-known state is kept in a dated backup before it is replaced. Knows faults and files, not how tests are run.
+Nothing that a learner wrote is ever lost: a text in no known state is kept in a dated backup before it is
+replaced. Knows faults and files, not how tests are run.
 """
 
 import os
@@ -116,7 +116,7 @@ def mend(name: str) -> Report:
     Raises ValueError when there is no such fault, or no workspace.
     """
     fault = faults.get(name)
-    _require_workspace()
+    required()
     diffs, own = [], []
     for path in fault.transforms:
         before = _read(path) or ""
@@ -147,7 +147,7 @@ def write(path: str, text: str) -> Report:
     `path` is relative to the workspace. Raises BadPath when it points outside, and SyntaxError when `text`
     is to be a Python file and does not parse; then nothing is written.
     """
-    _require_workspace()
+    required()
     target = (folder() / path).resolve()
     if not target.is_relative_to(folder()) or target == folder() or backups() in target.parents:
         raise BadPath(f"{path!r} is not a file of the workspace; expected a path such as {sources.CONFTEST}")
@@ -160,6 +160,11 @@ def write(path: str, text: str) -> Report:
     backup = _back_up([path]) if _is_own(path) else None
     sources.write_file(target, text)
     return Report(f"Wrote {path}.", (unified_diff(path, before or "", text),), backup)
+
+
+def keep(paths: Iterable[str]) -> Path | None:
+    """Copy files of the workspace into a backup, and return its folder; None without any paths."""
+    return _back_up(paths)
 
 
 def _has(name: str, path: str, text: str) -> bool:
@@ -177,9 +182,11 @@ def _guessed(path: str, text: str) -> frozenset[str]:
     return frozenset(name for name in here if _has(name, path, text))
 
 
-def _require_workspace() -> None:
+def required() -> Path:
+    """Return the workspace's folder. Raises BadInput when it is not there."""
     if not folder().exists():
         raise BadInput(f"There is no workspace at {folder()} yet: run lab.workspace() first")
+    return folder()
 
 
 def _read(path: str) -> str | None:

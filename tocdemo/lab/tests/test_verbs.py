@@ -5,8 +5,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from tocdemo import lab
+from tocdemo.errors import CannotRun
 from tocdemo.lab import showing
-from tocdemo.runner import inline, worker
+from tocdemo.runner import worker
 from tocdemo.subject import faults, sources, workspace
 
 
@@ -130,7 +131,7 @@ def test_show_source_and_diff():
 
 
 def test_run_runs_the_workspace_here_and_in_a_new_process():
-    with pytest.raises(inline.CannotRun, match=r"run lab\.workspace\(\) first"):
+    with pytest.raises(CannotRun, match=r"run lab\.workspace\(\) first"):
         lab.run()
     lab.workspace()
     prediction = lab.guess(passed=28)

@@ -1,0 +1,179 @@
+"""Claims about the suite as a whole: that its tests are all there, as the course wrote them, and run.
+
+A test that was deleted, skipped or changed would make a suite green that is not mended.
+"""
+
+import ast
+import copy
+
+from tocdemo.subject import sources
+
+from ..texts import Function, Text, parsed
+from ..verdict import Part
+from .evidence import PRESENT, Evidence
+
+FIRST = "test_update_toc_success"
+TEST_25 = "test_concurrent_updates_different_chapters"
+
+
+def whole(evidence: Evidence, but: tuple[str, ...] = (), passing: bool = True) -> list[Part]:
+    """The tests of the course, all `but` these, are there and as they were, and run (and pass)."""
+    wrong = [*_missing(evidence, but), *_changed(evidence, but), *_skipped(evidence, but)]
+    if passing:
+        wrong += _failing(evidence, but)
+    count = len(_tests(_start(evidence))) - len(but)
+    # With stale names the probe has led them to what is right: how the tests really end was not seen.
+    stale = any(use["stale"] for use in evidence.suite.uses)
+    green = passing and not stale and not evidence.suite.failures()
+    how = "unchanged, and pass" if green else "unchanged"
+    return wrong or [Part(True, f"The {'other ' if but else ''}{count} tests are all there, {how}.")]
+
+
+def first_test_gone(evidence: Evidence) -> list[Part]:
+    """pytest no longer finds the first test."""
+    text = evidence.text(sources.SUITE)
+    if FIRST not in evidence.suite.collected:
+        return [Part(True, f"pytest no longer finds `{FIRST}`.", sources.SUITE)]
+    node = text.functions().get(FIRST)
+    skipped = [each for each in evidence.suite.skipped() if each["test"] == FIRST]
+    how = "pytest skips it, but it is still there" if skipped else "pytest still finds it"
+    return [text.part(False, f"`{FIRST}` is not deleted: {how}.", node.lineno if node else None)]
+
+
+def others_unchanged(evidence: Evidence) -> list[Part]:
+    """The other 27 are as they were; a decorator of the deleted test has not stayed."""
+    return whole(evidence, but=(FIRST,), passing=False)
+
+
+def but_25(evidence: Evidence) -> list[Part]:
+    """All but test 25 are there, and pass. While changes are lost, who fails and who does not is chance."""
+    return whole(evidence, but=(TEST_25,), passing=not evidence.said)
+
+
+def _start(evidence: Evidence) -> Text:
+    found = parsed(sources.SUITE, evidence.start[sources.SUITE])
+    assert isinstance(found, Text), "the course's own suite does not parse"
+    return found
+
+
+def _tests(text: Text) -> dict[str, Function]:
+    return {name: node for name, node in text.functions().items() if name.startswith("test_")}
+
+
+def _missing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
+    text = evidence.text(sources.SUITE)
+    collected = {name.partition("[")[0] for name in evidence.suite.collected}
+    missing = [name for name in _tests(_start(evidence)) if name not in collected and name not in but]
+    gone = [name for name in missing if name not in text.functions()]
+    left_out = [name for name in missing if name in text.functions()]
+    return [
+        *_about(text, gone, "not in this file any more"),
+        *_about(
+            text,
+            left_out,
+            "in this file, and pytest does not find them"
+            if len(left_out) > 1
+            else "in this file, and pytest does not find it",
+        ),
+    ]
+
+
+def _about(text: Text, names: list[str], what: str) -> list[Part]:
+    """Return one part about some tests, at the first of them."""
+    if not names:
+        return []
+    named = ", ".join(f"`{name}`" for name in names[:PRESENT])
+    more = f" and {len(names) - PRESENT} more" if len(names) > PRESENT else ""
+    subject = f"the test {named} is" if len(names) == 1 else f"{len(names)} tests are"
+    which = "" if len(names) == 1 else f": {named}{more}"
+    node = text.functions().get(names[0])
+    return [text.part(False, f"{subject} {what}{which}.", node.lineno if node else None)]
+
+
+def _changed(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
+    text = evidence.text(sources.SUITE)
+    mine = text.functions()
+    wanted = {
+        name: node
+        for name, node in _tests(_start(evidence)).items()
+        if name in mine and name not in but and _shape(node) != _shape(mine[name])
+    }
+    parts = [_difference(text, node, mine[name]) for name, node in list(wanted.items())[:PRESENT]]
+    return _and_more(parts, len(wanted), "tests are not as they were")
+
+
+def _difference(text: Text, before: Function, now: Function) -> Part:
+    """Return where a test differs from the course's: at a decorator, or at a statement."""
+    name = now.name
+    old, new = map(_marks, (before, now))
+    extra = [node for node in now.decorator_list if new.count(ast.dump(node)) > old.count(ast.dump(node))]
+    if extra:
+        times = new.count(ast.dump(extra[0]))
+        twice = f"`{name}` has the same decorator {times} times: one is left of another test."
+        other = f"`{name}` has a decorator that it did not have."
+        return text.part(False, twice if times > 1 else other, extra[0].lineno)
+    if len(new) < len(old):
+        return text.part(
+            False, f"`{name}` has lost its decorator `@{ast.unparse(before.decorator_list[0])}`.", now.lineno
+        )
+    bodies = zip(_body(before), _body(now), strict=False)
+    first = next((new for old, new in bodies if ast.dump(old) != ast.dump(new)), None)
+    if first is not None:
+        return text.part(False, f"the test `{name}` is not as it was, from this line on.", first.lineno)
+    if len(_body(now)) < len(_body(before)):
+        gone = ast.unparse(_body(before)[len(_body(now))]).split("\n")[0]
+        return text.part(False, f"the test `{name}` has lost its line `{gone}`.", now.end_lineno)
+    if len(_body(now)) > len(_body(before)):
+        added = _body(now)[len(_body(before))]
+        return text.part(False, f"the test `{name}` has a line that it did not have.", added.lineno)
+    return text.part(False, f"the test `{name}` is not as it was.", now.lineno)
+
+
+def _skipped(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
+    skipped = dict.fromkeys(report["test"].partition("[")[0] for report in evidence.suite.skipped())
+    names = [name for name in skipped if name in _tests(_start(evidence)) and name not in but]
+    return _about(evidence.text(sources.SUITE), names, "skipped, and so not counted")
+
+
+def _failing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
+    """A failure for each distinct place and error: 27 tests may fail in one line of a fixture."""
+    groups: dict[tuple, list[dict]] = {}
+    for report in evidence.suite.failures():
+        if report["test"].partition("[")[0] in but:
+            continue
+        place = report.get("place") or {}
+        groups.setdefault((place.get("file"), place.get("line"), report.get("error")), []).append(report)
+    parts = []
+    # What was said already may be the cause of all the rest, but for errors in what the exercise is about.
+    told = {
+        place: reports
+        for place, reports in groups.items()
+        if not evidence.said or (place[0] in evidence.exercise.files and place[:2] not in evidence.said)
+    }
+    for reports in list(told.values())[:PRESENT]:
+        first, count = reports[0], len(reports)
+        whose = f"the test `{first['test']}` fails" if count == 1 else f"{count} tests fail here"
+        error = first.get("error") or "an error"
+        parts.append(evidence.part_at(False, f"{whose}: {error}", first.get("place")))
+    return _and_more(parts, len(told), "errors")
+
+
+def _and_more(parts: list[Part], count: int, what: str) -> list[Part]:
+    more = count - len(parts)
+    return parts if more <= 0 else [*parts, Part(False, f"{more} more {what}.", sources.SUITE)]
+
+
+def _marks(node: Function) -> list[str]:
+    return [ast.dump(each) for each in node.decorator_list]
+
+
+def _body(node: Function) -> list[ast.stmt]:
+    """Return the statements without the docstring: what it says is nobody's business."""
+    docstring = ast.get_docstring(node, clean=False) is not None
+    return node.body[1:] if docstring else node.body
+
+
+def _shape(node: Function) -> str:
+    bare = copy.copy(node)
+    bare.body = _body(node) or node.body
+    return ast.dump(bare)

@@ -1,0 +1,214 @@
+"""Claims about tests that a learner writes: that they find what they are for. Judged by breaking the app."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tocdemo.subject import sources
+
+from ..helper import Seen
+from ..verdict import Part, Problem
+from .evidence import Evidence, Unjudged
+from .suite import TEST_25
+
+_LEFT_OUT = "tests/test_db/test_left_out.py"
+_SCOPES = "tests/test_scopes.py"
+_SCOPES_TESTS = ("test_first", "test_second")
+_INSERTS = ("insert_one", "insert_many", "replace_one", "update_one", "bulk_write")
+_FIRST, _SECOND, _NONE = "the first is lost", "the second is lost", "nothing is lost"
+
+
+def finds_loss(evidence: Evidence) -> list[Part]:
+    """Test 25 fails when an update is lost, whichever of the two."""
+    reports = _read_back(evidence)
+    text = evidence.text(sources.SUITE)
+    node = text.functions().get(TEST_25)
+    parts = []
+    for mode, which in ((_FIRST, "first"), (_SECOND, "second")):
+        if _failed(reports[mode]) is None:
+            if not any(report["met"] for report in reports[mode]):
+                sentence = (
+                    f"`{TEST_25}` does not make its two updates at once: the second waits for the first."
+                )
+                return [text.part(False, sentence, node.lineno if node else None)]
+            sentence = f"`{TEST_25}` passes when the update of the {which} chapter is lost."
+            parts.append(text.part(False, sentence, node.end_lineno if node else None))
+        else:
+            parts.append(
+                Part(True, f"The test fails when the update of the {which} chapter is lost.", text.path)
+            )
+    return parts
+
+
+def passes_when_whole(evidence: Evidence) -> list[Part]:
+    """Test 25 passes when nothing is lost."""
+    failed = _failed(_read_back(evidence)[_NONE])
+    if failed is not None:
+        error = failed["error"]
+        return [evidence.part_at(False, f"`{TEST_25}` fails when nothing is lost: {error}", failed["place"])]
+    return [Part(True, "The test passes when nothing is lost.", sources.SUITE)]
+
+
+def _read_back(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
+    """Return the reports of test 25 by what was lost, on the course's own app."""
+    with _on_the_courses_app(evidence.folder) as copy:
+        seen = evidence.once("readback", folder=copy, suite=sources.SUITE, test=TEST_25)
+    reports: dict[str, list[dict[str, Any]]] = {_NONE: [], _FIRST: [], _SECOND: []}
+    for note in seen.notes:
+        if note["what"] == "report":
+            reports[note["mode"]].append(note)
+    if not all(reports.values()):
+        raise Unjudged(Problem(f"pytest does not find the test `{TEST_25}`.", sources.SUITE))
+    skipped = next((each for each in reports[_NONE] if each["outcome"] == "skipped"), None)
+    if skipped is not None:
+        raise Unjudged(Problem(f"the test `{TEST_25}` is skipped.", sources.SUITE))
+    return reports
+
+
+@contextlib.contextmanager
+def _on_the_courses_app(folder: Path) -> Iterator[Path]:
+    """Give a copy of the learner's tests beside the mended app."""
+    with tempfile.TemporaryDirectory(prefix="tocdemo-check-") as own:
+        copy = Path(own).resolve()
+        sources.write({path: text for path, text in sources.mended().items()}, copy)
+        for path in ("pytest.ini", *(each for each in sources.mended() if each.startswith("tests/"))):
+            if (folder / path).is_file():
+                shutil.copyfile(folder / path, copy / path)
+        yield copy
+
+
+def _failed(reports: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((report for report in reports if report["outcome"] == "failed"), None)
+
+
+def left_out_passes(evidence: Evidence) -> list[Part]:
+    """The file has a test, and all pass on the app as it is."""
+    reports = [each for each in _left_out(evidence) if each["mode"] == "as it is"]
+    if not reports:
+        return [Part(False, "pytest finds no test in this file.", _LEFT_OUT)]
+    parts = []
+    for each in reports:
+        if each["outcome"] == "failed":
+            error = each["error"]
+            parts.append(evidence.part_at(False, f"`{each['test']}` fails: {error}", each["place"]))
+        elif each["outcome"] == "skipped":
+            parts.append(_at_test(evidence, each["test"], f"`{each['test']}` does not count: it is skipped."))
+    return parts or [Part(True, "The file has a test, and all of its tests pass.", _LEFT_OUT)]
+
+
+def left_out_reached(evidence: Evidence) -> list[Part]:
+    """A test that passes leads to the refusal."""
+    if _leading(evidence):
+        return [Part(True, "The last lines of `_orders` run in it.", _LEFT_OUT)]
+    return [Part(False, "no test of this file that passes makes `_orders` refuse its orders.", _LEFT_OUT)]
+
+
+def left_out_looks(evidence: Evidence) -> list[Part]:
+    """A test that leads there fails when the operation does not refuse."""
+    failing = {
+        each["test"]
+        for each in _left_out(evidence)
+        if each["mode"] == "not refusing" and each["outcome"] == "failed"
+    }
+    leading = _leading(evidence)
+    if any(test in failing for test in leading):
+        return [Part(True, "The test fails if the operation returns in place of refusing.", _LEFT_OUT)]
+    if not leading:
+        return [Part(False, "so no test of this file looks at what the caller is told.", _LEFT_OUT)]
+    sentence = (
+        f"`{leading[0]}` passes, too, when the operation returns in place of refusing: it does not look."
+    )
+    return [_at_test(evidence, leading[0], sentence)]
+
+
+def _left_out(evidence: Evidence) -> list[dict[str, Any]]:
+    seen = evidence.once("leftout", suite=_LEFT_OUT)
+    if seen.the("no_orders") is not None:
+        raise Unjudged(Problem("there is no `_orders` in this file any more.", sources.APP))
+    return [note for note in seen.notes if note["what"] == "report"]
+
+
+def _leading(evidence: Evidence) -> list[str]:
+    """Return the tests that make the operation refuse, and pass."""
+    reports = [each for each in _left_out(evidence) if each["mode"] == "as it is"]
+    bad = {each["test"] for each in reports if each["outcome"] != "passed"}
+    return list(
+        dict.fromkeys(each["test"] for each in reports if each["refused"] and each["test"] not in bad)
+    )
+
+
+def _at_test(evidence: Evidence, name: str, sentence: str) -> Part:
+    text = evidence.text(_LEFT_OUT)
+    node = text.functions().get(name)
+    return text.part(False, sentence, node.lineno if node else None)
+
+
+def scopes_pass(evidence: Evidence) -> list[Part]:
+    """Both tests of the scopes' file pass."""
+    seen = _scopes(evidence)
+    reports = [note for note in seen.notes if note["what"] == "report"]
+    text = evidence.text(_SCOPES)
+    parts = []
+    for name in _SCOPES_TESTS:
+        own = [each for each in reports if each["test"].partition("[")[0] == name]
+        node = text.functions().get(name)
+        failed = _failed(own)
+        if not own:
+            parts.append(
+                text.part(False, f"pytest does not find the test `{name}`.", node.lineno if node else None)
+            )
+        elif failed is not None:
+            error = (failed.get("error") or "an error").split("\n")[0]
+            parts.append(evidence.part_at(False, f"`{name}` fails: {error}", failed.get("place")))
+        elif any(each["outcome"] == "skipped" or each.get("xfail") for each in own):
+            parts.append(
+                text.part(False, f"`{name}` does not count: it is skipped.", node.lineno if node else None)
+            )
+        else:
+            parts.append(Part(True, f"`{name}` passes.", _SCOPES))
+    return parts
+
+
+def scopes_fixture_inserts(evidence: Evidence) -> list[Part]:
+    """The fixture inserts through its client."""
+    if any(use["phase"] == "setup" and use["name"] in _INSERTS for use in _uses(evidence)):
+        return [Part(True, "The fixture puts its book into the database.", _SCOPES)]
+    text = evidence.text(_SCOPES)
+    node = text.functions().get("books")
+    return [
+        text.part(
+            False, "the fixture puts no book into the database any more.", node.lineno if node else None
+        )
+    ]
+
+
+def scopes_tests_insert(evidence: Evidence) -> list[Part]:
+    """Each test inserts through the client that the fixture made."""
+    text = evidence.text(_SCOPES)
+    parts = []
+    for name in _SCOPES_TESTS:
+        inserts = [
+            use
+            for use in _uses(evidence)
+            if use["phase"] == "call" and use["test"].partition("[")[0] == name and use["name"] in _INSERTS
+        ]
+        node = text.functions().get(name)
+        if node is None:
+            continue  # said already
+        if not inserts:
+            parts.append(text.part(False, f"`{name}` was not seen to insert a book.", node.lineno))
+        elif not any(use["made"] == "setup" for use in inserts):
+            sentence = f"`{name}` inserts its book through another client than the fixture's."
+            parts.append(evidence.part_at(False, sentence, inserts[0]))
+    return parts or [Part(True, "Each test inserts a book through the fixture's client.", _SCOPES)]
+
+
+def _scopes(evidence: Evidence) -> Seen:
+    return evidence.once("scopes", suite=_SCOPES)
+
+
+def _uses(evidence: Evidence) -> list[dict[str, Any]]:
+    return (_scopes(evidence).the("uses") or {"uses": []})["uses"]

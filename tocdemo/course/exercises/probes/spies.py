@@ -1,0 +1,158 @@
+"""What Motor's objects are asked by the learner's code: which client was made where, and who uses which.
+
+The spies are put into Motor's classes, in a process that is thrown away. They know Motor, the backend's
+module `base` and asyncio, and not pytest.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from motor import motor_asyncio
+
+from .notes import Notes, caller
+
+# Here a client is made for others, and used for others: the places above it are meant.
+GO_BETWEENS = ("app/db/driver.py",)
+# Any: mypy forbids to replace methods, which is what a spy does.
+_CLIENT: Any = motor_asyncio.AsyncIOMotorClient
+_LOOP: Any = asyncio.base_events.BaseEventLoop
+_KINDS = (_CLIENT, motor_asyncio.AsyncIOMotorDatabase, motor_asyncio.AsyncIOMotorCollection)
+
+
+class Spies:
+    """The spies and what they saw. `test` and `phase` are for the caller to set: where the run is.
+
+    A use of an object whose client is not one that `base` holds at that moment is *stale*. It is noted, and
+    answered by the fresh object in its place: so the code goes on, and shows its next use. Without `refresh`
+    no use is taken for stale.
+    """
+
+    def __init__(self, notes: Notes, *, refresh: bool = True) -> None:
+        self.notes = notes
+        self.refresh = refresh
+        self.test, self.phase = "", ""
+        self.made: list[dict[str, Any]] = []
+        self.uses: dict[tuple, dict[str, Any]] = {}
+        self.test_loops: dict[str, int | None] = {}
+        self._clients: list[Any] = []  # each in the place of its entry in `made`; kept, so that ids differ
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+    def install(self) -> None:
+        """Put the spies into the classes, for good."""
+        self._watch_clients()
+        self._watch_loops()
+        for kind in _KINDS:
+            self._watch_uses(kind)
+
+    def loop_number(self, loop: Any) -> int | None:
+        """Return a number for an event loop, the same for the same loop; None for none."""
+        if loop is None:
+            return None
+        for number, known in enumerate(self._loops):
+            if known is loop:
+                return number
+        self._loops.append(loop)
+        return len(self._loops) - 1
+
+    def entry_of(self, client: Any) -> dict[str, Any] | None:
+        """Return what is known of how a client was made, if it was seen."""
+        for known, entry in zip(self._clients, self.made, strict=True):
+            if known is client:
+                return entry
+        return None
+
+    def _watch_clients(self) -> None:
+        make = _CLIENT.__init__
+
+        def spying_init(client: Any, *args: Any, **options: Any) -> None:
+            given = options.get("io_loop")
+            self._clients.append(client)
+            self.made.append(
+                {
+                    "given": self.loop_number(given) if _is_loop(given) else None,
+                    "running": self.loop_number(asyncio._get_running_loop()),
+                    "place": self.notes.place_above(caller(), but=GO_BETWEENS),
+                    "test": self.test,
+                    "phase": self.phase,
+                    "closed": False,
+                }
+            )
+            make(client, *args, **options)
+
+        _CLIENT.__init__ = spying_init
+
+    def _watch_loops(self) -> None:
+        run = _LOOP.run_forever
+
+        def spying_run(loop: Any) -> None:
+            if self.phase == "call":
+                self.test_loops.setdefault(self.test, self.loop_number(loop))
+            run(loop)
+
+        _LOOP.run_forever = spying_run
+
+    def _watch_uses(self, kind: Any) -> None:
+        def spying_get(used: Any, name: str) -> Any:
+            above = caller()
+            if name.startswith("__") or not self.notes.is_own(above.f_code.co_filename):
+                return object.__getattribute__(used, name)
+            if kind is _CLIENT and name == "close":
+                entry = self.entry_of(used)
+                if entry is not None:
+                    entry["closed"] = True
+                return object.__getattribute__(used, name)
+            fresh = _fresh_for(used) if self.refresh else None
+            self._note_use(above, name, used, stale=fresh is not None)
+            return object.__getattribute__(used, name) if fresh is None else getattr(fresh, name)
+
+        kind.__getattribute__ = spying_get
+
+    def _note_use(self, frame: Any, name: str, used: Any, *, stale: bool) -> None:
+        place = self.notes.place_above(frame, but=GO_BETWEENS)
+        if place is None or self.phase == "":
+            return
+        test = "" if self.refresh else self.test
+        entry = self.uses.setdefault(
+            (place["file"], place["function"], place["line"], name, self.phase, test),
+            {"stale": 0, "fresh": 0, "name": name, "phase": self.phase, "test": test, **place},
+        )
+        entry["stale" if stale else "fresh"] += 1
+        made = self.entry_of(client_of(used))
+        entry["made"] = made and made["phase"]
+
+
+def client_of(used: Any) -> Any:
+    """Return the client behind a client, a database or a collection of Motor's; None for anything else."""
+    get = object.__getattribute__
+    if isinstance(used, _KINDS[2]):
+        used = get(used, "database")
+    if isinstance(used, _KINDS[1]):
+        used = get(used, "_client")
+    return used if isinstance(used, _CLIENT) else None
+
+
+def held_by(module: Any) -> dict[str, Any]:
+    """Return the objects of Motor's that a module holds, by their names."""
+    return {name: value for name, value in list(vars(module).items()) if isinstance(value, _KINDS)}
+
+
+def _fresh_for(used: Any) -> Any:
+    """Return what `base` holds now in the place of `used`; None when `used` is of its client already."""
+    base = sys.modules.get("app.db.base")
+    if base is None:
+        return None
+    held = [client_of(value) for value in held_by(base).values()]
+    if not held or any(client_of(used) is client for client in held):
+        return None
+    client = getattr(base, "_client", None)
+    client = client if isinstance(client, _CLIENT) else held[0]
+    if isinstance(used, _CLIENT):
+        return client
+    if isinstance(used, _KINDS[1]):
+        return client[used.name]
+    return client[object.__getattribute__(used, "database").name][used.name]
+
+
+def _is_loop(given: Any) -> bool:
+    return isinstance(given, asyncio.AbstractEventLoop)

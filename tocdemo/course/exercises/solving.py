@@ -1,0 +1,313 @@
+"""The solution of an exercise, for the files as the learner left them: what is right stays, to the byte.
+
+A proposal is tried before it is made: each candidate is checked in a copy. Nothing is written here but by
+`Proposal.apply`, which is told how to keep what was there.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+from tocdemo.course.manifest import Exercise
+from tocdemo.display.code import diff_html, unified_diff
+from tocdemo.errors import BadInput, CourseError
+from tocdemo.subject import faults
+
+from . import merging
+from .catalogue import diff_of
+from .checking import check
+from .merging import Chunk
+from .texts import MOST_BYTES, read_bytes
+from .verdict import Problem, Verdict
+
+MOST_CONFLICTS = 8  # for more, each would be tried alone for too long
+_KEPT_SUFFIXES = (".py", ".ini", ".toml", ".cfg")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file of the solution: what is there now (None: no file), and what would be there."""
+
+    path: str
+    before: bytes | None
+    after: bytes
+
+    def diff(self) -> str:
+        """Return the change as a unified diff."""
+        before = _shown(self.before or b"")
+        return unified_diff(self.path, before, _shown(self.after))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The solution of an exercise for the learner's files. In a notebook it shows itself as a diff.
+
+    `headline` says what it is, `merged` whether it keeps what the learner wrote (else it is the course's
+    version of the files), `verdict` what a check says of the files with it. `backup` is the
+    folder that keeps what was replaced when it was applied.
+    """
+
+    exercise: str
+    headline: str
+    changes: tuple[Change, ...]
+    merged: bool
+    verdict: Verdict
+    applied: bool = False
+    backup: Path | None = None
+
+    def apply(self, folder: Path, keep: Callable[[Sequence[str]], Path | None]) -> "Proposal":
+        """Write the changes into `folder`; first, `keep` is called with the paths of what is replaced.
+
+        `keep` returns the folder that they are kept in. Raises OSError, and BadInput when a file is not any
+        more what the proposal was made for.
+        """
+        for change in self.changes:
+            if _bytes_of(folder, change.path) != change.before:
+                raise BadInput(f"{change.path} has been changed since: ask for the solution again")
+        replaced = [change.path for change in self.changes if change.before is not None]
+        backup = keep(replaced) if replaced else None
+        for change in self.changes:
+            _write(folder / change.path, change.after)
+        return replace(self, applied=True, backup=backup)
+
+    def _words(self) -> list[str]:
+        words = [self.headline]
+        if self.applied:
+            words.append("It is written into your files.")
+            if self.backup is not None:
+                words.append(f"Your own version is kept in {self.backup}")
+        elif self.changes:
+            words.append("Nothing is written yet.")
+        if not self.verdict.done:
+            words += ["With it, this is still missing:", *self.verdict.missing]
+        return words
+
+    def __str__(self) -> str:
+        return "\n".join([*self._words(), *(change.diff() for change in self.changes)])
+
+    def _repr_html_(self) -> str:
+        words = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in self._words())
+        return words + "".join(diff_html(diff) for change in self.changes if (diff := change.diff()))
+
+
+def solved(exercise: Exercise, known: Mapping[str, frozenset[str]] | None = None) -> dict[str, str]:
+    """Return the course's version of the exercise's files. Raises CourseError when its diff does not fit.
+
+    `known` names the faults of files that are in another known state than the start.
+    """
+    if exercise.faults:
+        return {
+            path: faults.with_faults(_faults(exercise, path, known) - set(exercise.faults))[path]
+            for path in exercise.files
+        }
+    diff = diff_of(exercise).read_text(encoding="utf-8")
+    (path,) = exercise.files
+    try:
+        found = merging.patched(started(exercise).get(path, ""), diff)
+    except merging.NoFit as error:
+        raise CourseError(f"{diff_of(exercise).name}: {error}") from error
+    if set(found) != {path}:
+        raise CourseError(f"{diff_of(exercise).name}: expected a diff of {path}, found one of {list(found)}")
+    return found
+
+
+def started(exercise: Exercise, known: Mapping[str, frozenset[str]] | None = None) -> dict[str, str]:
+    """Return the exercise's files as they are at its start; a file that is not there yet is left out."""
+    texts = {}
+    for path in exercise.files:
+        text = {**faults.with_faults(_faults(exercise, path, known)), **exercise.given}.get(path)
+        if text is not None:
+            texts[path] = text
+    return texts
+
+
+def _faults(exercise: Exercise, path: str, known: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
+    return frozenset(exercise.start) if known is None else known.get(path, frozenset(exercise.start))
+
+
+def solution(exercise: Exercise, folder: Path) -> Proposal:
+    """Return the solution for the files in `folder`, as they are. Nothing is written.
+
+    What the learner has changed stays as it is, as far as the check is content with it. Where the files are
+    too different for that, it is the course's version of them.
+    """
+    folder = Path(folder)
+    now = check(exercise, folder)
+    if now.done:
+        return Proposal(exercise.name, f"{exercise.name} is done: there is nothing to change.", (), True, now)
+    before = {path: _bytes_of(folder, path) for path in exercise.files}
+    with tempfile.TemporaryDirectory(prefix="tocdemo-solution-") as own:
+        copy = Path(own).resolve()
+        _copy_sources(folder, copy)
+        for after in _candidates(exercise, before, now):
+            verdict = _tried(exercise, copy, after)
+            if verdict.done:
+                after, verdict = _keeping_most(exercise, copy, before, after, verdict)
+                return _proposal(exercise, before, after.files(), True, verdict)
+        whole = {path: _like(before[path], text) for path, text in solved(exercise).items()}
+        verdict = _tried_files(exercise, copy, whole)
+        return _proposal(exercise, before, whole, False, verdict)
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """A solution merged into the learner's files: their chunks, and what is chosen for each conflict."""
+
+    before: Mapping[str, bytes | None]
+    chunks: Mapping[str, list[Chunk]]
+    choices: tuple[str, ...]
+
+    def files(self) -> dict[str, bytes]:
+        left = iter(self.choices)
+        return {
+            path: _like(
+                self.before[path],
+                "".join(
+                    line for chunk in own for line in chunk.merged(next(left) if chunk.conflicts else "own")
+                ),
+            )
+            for path, own in self.chunks.items()
+        }
+
+
+def _candidates(exercise: Exercise, before: Mapping[str, bytes | None], now: Verdict) -> Iterator[_Merge]:
+    """Yield the merges that are worth a try: those that keep most come first."""
+    texts = {path: text for path, raw in before.items() if (text := _text_of(raw)) is not None}
+    if len(texts) < len(before):
+        return
+    known = {path: here for path, text in texts.items() if (here := _known(path, text)) is not None}
+    base, course = started(exercise, known), solved(exercise, known)
+    chunks = {path: merging.chunks(base.get(path, ""), texts[path], course[path]) for path in exercise.files}
+    merge = _Merge(before, chunks, ())
+    for choice in ("own", "both", "other"):
+        yield replace(merge, choices=(choice,) * len(_conflicts(merge)))
+        if not _conflicts(merge):
+            return
+
+
+def _keeping_most(
+    exercise: Exercise, copy: Path, before: Mapping[str, bytes | None], merge: _Merge, verdict: Verdict
+) -> tuple[_Merge, Verdict]:
+    """Take back, one by one, what was chosen against the learner's own lines, if all is well without it."""
+    if len(merge.choices) > MOST_CONFLICTS or "own" in merge.choices:
+        return merge, verdict
+    for place in range(len(merge.choices)):
+        choices = (*merge.choices[:place], "own", *merge.choices[place + 1 :])
+        kept = replace(merge, choices=choices)
+        again = _tried(exercise, copy, kept)
+        if again.done:
+            merge, verdict = kept, again
+    return merge, verdict
+
+
+def _conflicts(merge: _Merge) -> list[Chunk]:
+    return [chunk for own in merge.chunks.values() for chunk in own if chunk.conflicts]
+
+
+def _tried(exercise: Exercise, copy: Path, merge: _Merge) -> Verdict:
+    return _tried_files(exercise, copy, merge.files())
+
+
+def _tried_files(exercise: Exercise, copy: Path, files: Mapping[str, bytes]) -> Verdict:
+    for path, raw in files.items():
+        _write(copy / path, raw)
+    return check(exercise, copy)
+
+
+def _proposal(
+    exercise: Exercise,
+    before: Mapping[str, bytes | None],
+    after: Mapping[str, bytes],
+    merged: bool,
+    verdict: Verdict,
+) -> Proposal:
+    changes = tuple(Change(path, before[path], raw) for path, raw in after.items() if before[path] != raw)
+    if merged:
+        headline = (
+            f"A solution of {exercise.name} for your files: what you wrote yourself and is right stays."
+        )
+    else:
+        headline = (
+            f"Your version of {', '.join(change.path for change in changes)} is too different to be "
+            f"completed: this is the course's version."
+        )
+    if not changes:
+        headline = f"The files of {exercise.name} are as in the course's solution."
+    return Proposal(exercise.name, headline, changes, merged, verdict)
+
+
+def _known(path: str, text: str) -> frozenset[str] | None:
+    """Return the faults of a file in a known state; None for one that is in none, or that has no faults."""
+    if not any(path in fault.transforms for fault in faults.FAULTS.values()):
+        return None
+    return faults.faults_in(path, text)
+
+
+def _text_of(raw: bytes | None) -> str | None:
+    """Return a file's text with plain line ends; None when it is too long, or no text."""
+    if raw is None:
+        return ""
+    if len(raw) > MOST_BYTES:
+        return None
+    try:
+        return raw.removeprefix(_BOM).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return None
+
+
+def _like(before: bytes | None, text: str) -> bytes:
+    """Return a text as bytes, with the line ends and the byte order mark of what was there."""
+    raw = text.encode("utf-8")
+    if before is None:
+        return raw
+    if b"\r\n" in before:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return _BOM + raw if before.startswith(_BOM) else raw
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:MOST_BYTES].decode("utf-8", errors="replace").replace("\r\n", "\n")
+
+
+def _bytes_of(folder: Path, path: str) -> bytes | None:
+    """Return what a file holds; None when it is no file that can be read in a moment."""
+    found = read_bytes(folder, path)
+    if isinstance(found, Problem):
+        try:
+            return (folder / path).read_bytes() if (folder / path).is_file() else None
+        except OSError:
+            return None
+    return found
+
+
+def _copy_sources(folder: Path, copy: Path) -> None:
+    """Copy the files that a suite may need, and no other: who knows what else lies in the folder."""
+
+    def left_out(where: str, names: list[str]) -> list[str]:
+        return [name for name in names if not _is_source(Path(where) / name)]
+
+    if folder.is_dir():
+        shutil.copytree(folder, copy, ignore=left_out, dirs_exist_ok=True)
+
+
+def _is_source(path: Path) -> bool:
+    if path.name.startswith(".") or path.name == "__pycache__" or path.is_symlink():
+        return False
+    try:
+        return path.is_dir() or (path.suffix in _KEPT_SUFFIXES and path.stat().st_size <= MOST_BYTES)
+    except OSError:
+        return False
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all, and forget what Python has compiled of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_bytes(raw)
+    draft.replace(path)
+    for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        stale.unlink(missing_ok=True)
