@@ -297,8 +297,8 @@ def _install(venv: str, pins: "dict[str, str | None]", group: "str | None", keep
     """Install with uv when that is on the path; without it, or when it fails, with pip."""
     uv = _uv(venv)
     number, what = len(lacking(pins, [_site_packages(venv)])), f" of the group `{group}`" if group else ""
-    by = "pip" if uv is None else "uv"
-    _say(f"installing {number} packages{what} and what they need, with {by}: about a minute, once")
+    packages, by = "1 package" if number == 1 else f"{number} packages", "pip" if uv is None else "uv"
+    _say(f"installing {packages}{what} and what they need, with {by}: about a minute, once")
     if uv is not None and _uv_installs(uv, venv, pins, keep_open):
         return
     command = [_venv_python(venv), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]

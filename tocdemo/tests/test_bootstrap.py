@@ -2,12 +2,16 @@
 
 import ast
 import contextlib
+import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,24 +39,38 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
         wheel.writestr(info + "/RECORD", "")
     return "tocdemo-0.1-py3-none-any.whl"
 """
-PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[dependency-groups]
+dev = ["more==1.0"]
+"""
 COMMANDS = """
 import sys
+from . import bootstrap
 
 def names_command(argv):
     return bool(argv)
 
 def main(argv):
+    if argv == ["test"]:
+        bootstrap.add_group("dev")
     print("ran in", sys.prefix)
     return 0
 """
 
 
 def quiet_environment(**more: str) -> dict[str, str]:
-    """The environment without what this machine says to pip, and without a registry."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON"))}
+    """The environment without what this machine says to pip and uv, without a registry, and without uv."""
+    told = ("PIP_", "PYTHON", "UV_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(told)}
+    folders = kept["PATH"].split(os.pathsep)
     return {
         **kept,
+        "PATH": os.pathsep.join(folder for folder in folders if not shutil.which("uv", path=folder)),
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_INDEX": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -60,13 +78,15 @@ def quiet_environment(**more: str) -> dict[str, str]:
     }
 
 
-def command(project: Path, python: str = sys.executable) -> list[str]:
-    return [python, str(project / "tocdemo"), "test"]
+def command(project: Path, python: str = sys.executable, name: str = "start") -> list[str]:
+    return [python, str(project / "tocdemo"), name]
 
 
-def run(project: Path, *, python: str = sys.executable, **environment: str) -> subprocess.CompletedProcess:
+def run(
+    project: Path, name: str = "start", *, python: str = sys.executable, **environment: str
+) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(project, python),
+        command(project, python, name),
         cwd="/",
         env=quiet_environment(**environment),
         capture_output=True,
@@ -162,6 +182,120 @@ def test_another_failure_of_pip_is_quoted(tmp_path):
     said = why_pip_failed(str(log), "again", (3, 14))
     assert said.startswith("pip could not install the requirements: Could not find a version")
     assert str(log) in said
+
+
+# --- a group of pyproject.toml, with a real pip ------------------------------------------------------------
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> str:
+    """A folder with the wheel that the group names."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "more-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("more-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: more\nVersion: 1.0\n")
+        wheel.writestr(
+            "more-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("more-1.0.dist-info/RECORD", "")
+    return str(folder)
+
+
+def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(project, wheels):
+    first = run(project, "start", PIP_FIND_LINKS=wheels)
+    assert first.returncode == 0, first.stderr
+    assert "of the group" not in first.stderr
+
+    in_vain = run(project, "test")
+    assert in_vain.returncode == 2
+    assert "pip could not install the requirements: Could not find a version" in in_vain.stderr
+    assert not (project / ".venv" / bootstrap.STAMP).exists()
+    meanwhile = run(project, "start")
+    assert (meanwhile.returncode, meanwhile.stderr) == (0, "")
+
+    asked = run(project, "test", PIP_FIND_LINKS=wheels)
+    assert asked.stdout == f"ran in {project / '.venv'}\n", asked.stderr
+    assert "installing 1 package of the group `dev` and what they need, with pip" in asked.stderr
+    for name in ("test", "start"):
+        again = run(project, name)
+        assert (again.returncode, again.stderr) == (0, "")
+    assert installs(project) == 1
+
+
+# --- with a uv on the path ---------------------------------------------------------------------------------
+
+# Does what it is asked to do by the pip of the environment that it is told to install into.
+WORKING_UV = '#!/bin/sh\nshift 3\npython=$1\nshift\nexec "$python" -m pip install --no-input "$@"\n'
+OLD_UV = "#!/bin/sh\necho \"error: unexpected argument '--python' found\" >&2\necho Usage >&2\nexit 2\n"
+HALF_WAY_UV = """#!/bin/sh
+site=$("$4" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+mkdir "$site/half-1.0.dist-info"
+printf 'Name: half\\nVersion: 1.0\\n' > "$site/half-1.0.dist-info/METADATA"
+exit 1
+"""
+
+
+def path_with_uv(tmp_path: Path, text: str) -> str:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/uv").write_text(text)
+    (tmp_path / "bin/uv").chmod(0o755)
+    return os.pathsep.join([str(tmp_path / "bin"), quiet_environment()["PATH"]])
+
+
+def test_uv_installs_where_there_is_one_unless_pip_alone_is_told_of_a_mirror(project, wheels, tmp_path):
+    path = path_with_uv(tmp_path, WORKING_UV)
+    result = run(project, PATH=path)
+    assert result.stdout == f"ran in {project / '.venv'}\n", result.stderr
+    assert "and what they need, with uv" in result.stderr
+    assert installs(project) == 1
+    mirror = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_FIND_LINKS": wheels}
+    result = run(project, "test", PATH=path, **mirror)
+    assert result.returncode == 0, result.stderr
+    assert "and what they need, with pip" in result.stderr
+
+
+def test_pip_takes_over_from_a_uv_that_fails(project, tmp_path):
+    result = run(project, PATH=path_with_uv(tmp_path, OLD_UV))
+    assert result.stdout == f"ran in {project / '.venv'}\n", result.stderr
+    assert "uv failed (error: unexpected argument '--python' found); going on with pip\n" in result.stderr
+    assert installs(project) == 1
+    assert run(project).stderr == ""
+
+
+def test_a_uv_of_another_machine_fails_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", path_with_uv(tmp_path, "\0no program of this machine\0"))
+    assert not bootstrap._ends_well(["uv", "pip", "install"], str(tmp_path), ())
+    assert bootstrap._last_line(str(tmp_path)) == "uv: Exec format error"
+
+
+def test_what_a_failed_uv_left_half_done_is_not_taken_for_installed(project, tmp_path):
+    (project / "requirements.txt").write_text("half==1.0\n-e .\n")
+    result = run(project, PATH=path_with_uv(tmp_path, HALF_WAY_UV))
+    assert result.returncode == 2
+    assert "uv failed (no output); going on with pip" in result.stderr
+    assert "pip could not install the requirements: Could not find a version" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "taken"),
+    [
+        ("", {}, True),
+        ("global.index-url='http://mirror/'", {}, False),
+        ("global.extra-index-url='http://more/'\nglobal.cert='/file'", {}, True),
+        ("global.index-url='http://mirror/'", {"UV_DEFAULT_INDEX": "http://mirror/"}, True),
+    ],
+)
+def test_uv_is_taken_when_it_knows_no_less_than_pip(tmp_path, monkeypatch, words, told, taken):
+    monkeypatch.setenv("PATH", path_with_uv(tmp_path, WORKING_UV))
+    for key in [key for key in os.environ if key.startswith("UV_")]:
+        monkeypatch.delenv(key)
+    for key, value in told.items():
+        monkeypatch.setenv(key, value)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "{words}"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(bootstrap, "_venv_python", lambda venv: str(python))
+    assert bootstrap._uv("anywhere") == (str(tmp_path / "bin/uv") if taken else None)
 
 
 # --- what it refuses ---------------------------------------------------------------------------------------
@@ -270,7 +404,7 @@ def fake(tmp_path, monkeypatch):
         done.append("create")
 
     def install(venv: str, pins: dict, group: str | None, keep_open: tuple) -> None:
-        done.append("install")
+        done.append("install" if group is None else f"install {group}")
         site = Path(bootstrap._site_packages(venv))
         shutil.rmtree(site, ignore_errors=True)
         for name, version in pins.items():
@@ -284,6 +418,7 @@ def fake(tmp_path, monkeypatch):
         assert bootstrap.ready_python() == bootstrap._venv_python(str(tmp_path / ".venv"))
         return list(done)
 
+    ready.done = done
     return ready
 
 
@@ -357,12 +492,6 @@ def test_another_clone_in_the_running_python_does_not_count(tmp_path, monkeypatc
     assert bootstrap.lacking({"tocdemo": None}, [str(tmp_path / "site")]) == ["tocdemo"]
 
 
-def test_requirements_describe_the_python_that_runs_the_tests():
-    pins = bootstrap.read_pins(str(ROOT / "requirements.txt"))
-    assert bootstrap.lacking(pins, sys.path) == []
-    assert list(pins)[-1] == "tocdemo"
-
-
 @pytest.mark.parametrize(
     "line", ["thing>=1.0", "thing", "-r other.txt", 'thing==1.0; python_version < "3.12"']
 )
@@ -377,3 +506,177 @@ def test_a_requirement_of_another_system_is_left_out(tmp_path):
         'a==1; sys_platform == "none"\nb==2 ; sys_platform != "none"  # why\n'
     )
     assert bootstrap.read_pins(str(tmp_path / "requirements.txt")) == {"b": "2"}
+
+
+# --- a group, without pip ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def add(fake, tmp_path, monkeypatch):
+    """Add a group that the finished environment of that project lacks, running in it; say what was done."""
+    (tmp_path / "pyproject.toml").write_text('[dependency-groups]\ndev = ["more==1.0"]\n')
+    fake()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+
+    def add() -> list[str]:
+        fake.done.clear()
+        bootstrap.add_group("dev")
+        return list(fake.done)
+
+    return add
+
+
+def test_a_group_is_installed_once_and_again_when_its_pins_change(add, tmp_path):
+    assert add() == ["install dev"]
+    assert add() == []
+    (tmp_path / "pyproject.toml").write_text('[dependency-groups]\ndev = ["more==1.1"]\n')
+    assert add() == ["install dev"]
+
+
+def cut_short(monkeypatch, change: Path | None) -> None:
+    """Interrupt the installing of the group, before its first change or after it."""
+
+    def install(*_: object) -> None:
+        if change:
+            change.mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bootstrap, "_install", install)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.add_group("dev")
+
+
+def test_a_group_that_is_cut_short_before_its_first_change_costs_nothing(add, fake, monkeypatch):
+    cut_short(monkeypatch, None)
+    fake.done.clear()
+    assert bootstrap.ready_python() is None
+    assert fake.done == []
+    assert add() == ["install dev"]
+
+
+def test_a_group_that_is_cut_short_later_means_from_scratch(add, fake, tmp_path, monkeypatch):
+    cut_short(monkeypatch, Path(bootstrap._site_packages(str(tmp_path / ".venv"))) / "half")
+    fake.done.clear()
+    assert bootstrap.ready_python() is None
+    assert fake.done == ["create", "install"]
+    assert add() == ["install dev"]
+
+
+def test_a_group_is_not_put_into_an_environment_of_the_users(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    (tmp_path / "pyproject.toml").write_text('[dependency-groups]\ndev = ["more==1.0", "some-thing==1.0"]\n')
+    put(tmp_path / "site", "some-thing", "1.0")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    with pytest.raises(bootstrap.SetupError, match=r"is yours.* alone; run `pip install more==1\.0` in it"):
+        bootstrap.add_group("dev")
+    assert not (tmp_path / ".venv").exists()
+    put(tmp_path / "site", "more", "1.0")
+    bootstrap.add_group("dev")
+
+
+def test_a_group_may_include_another_and_has_to_be_there(tmp_path):
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[dependency-groups]\na = ["b==1", {include-group = "c"}]\nc = ["d==2"]\n')
+    assert bootstrap.read_group(str(file), "a") == {"b": "1", "d": "2"}
+    with pytest.raises(bootstrap.SetupError, match="there is no dependency group `e`"):
+        bootstrap.read_group(str(file), "e")
+
+
+# --- what this project says --------------------------------------------------------------------------------
+
+
+def test_requirements_describe_the_python_that_runs_the_tests():
+    pins = bootstrap.read_pins(str(ROOT / "requirements.txt"))
+    assert bootstrap.lacking(pins, sys.path) == []
+    assert list(pins)[-1] == "tocdemo"
+
+
+def test_the_group_of_the_tests_describes_the_python_that_runs_them():
+    assert bootstrap.lacking(bootstrap.read_group(str(ROOT / "pyproject.toml"), "dev"), sys.path) == []
+
+
+def test_the_extra_of_the_wheel_names_what_requirements_txt_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = bootstrap.read_pins(str(ROOT / "requirements.txt"))
+    assert project["optional-dependencies"]["course"] == [name for name in pins if name != "tocdemo"]
+
+
+def test_no_package_is_pinned_twice():
+    learners = bootstrap.read_pins(str(ROOT / "requirements.txt"))
+    assert learners.keys().isdisjoint(bootstrap.read_group(str(ROOT / "pyproject.toml"), "dev"))
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """A folder with what an installed wheel of this project brings: the package, and pytest."""
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "tocdemo", site / "tocdemo", ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    for name in closure("pytest"):
+        for file in importlib.metadata.files(name):
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), site / file)
+    return site
+
+
+def closure(name: str) -> set[str]:
+    """The names of a distribution and of all that it requires here."""
+    found, to_do = set(), [name]
+    while to_do:
+        name = to_do.pop()
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # required elsewhere
+            required = importlib.metadata.requires(name) or []
+            found.add(name)
+            plain = [each for each in required if "extra ==" not in each]
+            to_do += {re.match(r"[\w.-]+", each)[0] for each in plain} - found
+    return found
+
+
+def from_wheel(site: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """Run the base Python with that folder and nothing else of what is installed."""
+    return subprocess.run(
+        [sys.executable, "-S", "-m", *arguments],
+        cwd=cwd,
+        env=quiet_environment(PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["start"], ["run"], ["no-such-command"]])
+def test_a_wheel_without_lessons_says_what_to_do(wheel, tmp_path, arguments):
+    result = from_wheel(wheel, "tocdemo", *arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "the package without the lessons: clone the project and run" in result.stderr
+    assert (result.stderr.count("\n"), result.stdout) == (1, "")
+
+
+TWO_LOOPS = """
+import asyncio, contextlib
+
+KEPT = []
+
+async def wait():
+    KEPT.append(asyncio.get_running_loop().create_future())
+    await asyncio.wait_for(KEPT[0], 0.01)
+
+def test_first():
+    with contextlib.suppress(TimeoutError):
+        asyncio.run(wait())
+
+def test_second():
+    asyncio.run(wait())
+"""
+
+
+def test_loopwatch_needs_pytest_alone(wheel, tmp_path):
+    folder = tmp_path / "suite"
+    folder.mkdir()
+    (folder / "test_one.py").write_text(TWO_LOOPS)
+    checked = from_wheel(wheel, "tocdemo.loopwatch", "check", ".", cwd=folder)
+    assert (checked.stdout, checked.stderr) == ("loopwatch: found nothing\n", "")
+    explained = from_wheel(wheel, "pytest", "-p", "tocdemo.loopwatch", "-p", "no:cacheprovider", cwd=folder)
+    assert "1 failed, 1 passed" in explained.stdout, explained.stdout + explained.stderr
+    assert "loopwatch: Future belongs to loop #1, closed in test_first" in explained.stdout
