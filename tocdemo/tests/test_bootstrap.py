@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tocdemo import bootstrap
-from tocdemo.bootstrap.log import why_pip_failed
+from tocdemo.bootstrap.log import last_line, why_pip_failed
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ("bootstrap/__init__.py", "bootstrap/pins.py", "bootstrap/log.py")
@@ -265,7 +265,7 @@ def test_pip_takes_over_from_a_uv_that_fails(project, tmp_path):
 def test_a_uv_of_another_machine_fails_like_any_other(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", path_with_uv(tmp_path, "\0no program of this machine\0"))
     assert not bootstrap._ends_well(["uv", "pip", "install"], str(tmp_path), ())
-    assert bootstrap._last_line(str(tmp_path)) == "uv: Exec format error"
+    assert last_line(str(tmp_path / bootstrap.LOG)) == "uv: Exec format error"
 
 
 def test_what_a_failed_uv_left_half_done_is_not_taken_for_installed(project, tmp_path):
