@@ -99,9 +99,10 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from tocdemo import terminal
     from tocdemo.runner.inline import CannotRun as NoRun
+    from tocdemo.runner.result import Counts
 
     try:
-        expected = terminal.parse_counts(options.expect) if options.expect else None
+        expected = Counts.parse(options.expect) if options.expect else None
         result = terminal.run_copy(
             options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
         )

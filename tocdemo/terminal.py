@@ -4,17 +4,14 @@ Called by `tocdemo.cli`. It knows the terminal, and nothing of notebooks.
 """
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tocdemo.experiments import matrix, versions
 from tocdemo.runner import suite
-from tocdemo.runner.result import Run, dump
+from tocdemo.runner.result import Counts, Run
 from tocdemo.subject import faults, sources
 from tocdemo.subject import workspace as _workspace
-
-COUNTED = ("passed", "failed", "errors", "skipped")
 
 
 def run_copy(
@@ -69,27 +66,14 @@ def _progress(done: int, total: int, left: float) -> None:
         print(f"{done} of {total}, about {left:.0f} s left \033[K", end=end, file=sys.stderr, flush=True)
 
 
-def parse_counts(text: str) -> dict[str, int]:
-    """Return the numbers of "2 passed, 26 failed". Raises ValueError when that is not what `text` is."""
-    counts: dict[str, int] = {}
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
-        if not found:
-            raise ValueError(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
-        counts[{"error": "errors"}.get(found[2], found[2])] = int(found[1])
-    return counts
-
-
-def as_expected(run: Run, counts: Mapping[str, int] | None) -> bool:
-    """Return whether the run has these counts (0 where not named); without counts, whether all passed."""
-    if counts is None:
-        return run.green
-    return not run.note and all(getattr(run, name) == counts.get(name, 0) for name in COUNTED)
+def as_expected(run: Run, counts: Counts | None) -> bool:
+    """Return whether the run has these counts; without counts, whether all passed."""
+    return run.green if counts is None else not run.note and run.counts == counts
 
 
 def as_json(run: Run) -> str:
     """Return the run as one JSON object."""
-    return dump(run)
+    return json.dumps(run.to_json(), indent=2)
 
 
 def as_text(run: Run) -> str:

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 
 from tocdemo import terminal
-from tocdemo.runner.grid import COLUMNS, LOOKS
-from tocdemo.runner.result import Run, counted
+from tocdemo.display.looks import LOOKS
+from tocdemo.runner.result import IN_A_ROW, Run
 
 FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
 SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
@@ -21,9 +21,9 @@ def draw() -> str:
         ("After", terminal.run_copy("mended")),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
-    width = COLUMNS * (SIZE + GAP) + GAP
+    width = IN_A_ROW * (SIZE + GAP) + GAP
     body = "".join(_panel(title, run, number * height) for number, (title, run) in enumerate(panels))
-    alt = "; ".join(f"{title}: {_counts(run)}" for title, run in panels)
+    alt = "; ".join(f"{title}: {run.counts}" for title, run in panels)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alt)}" '
         f'width="{width}" height="{2 * height}" viewBox="0 0 {width} {2 * height}" '
@@ -32,13 +32,9 @@ def draw() -> str:
     )
 
 
-def _counts(run: Run) -> str:
-    return counted(passed=run.passed, failed=run.failed, errors=run.errors)
-
-
 def _panel(title: str, run: Run, top: int) -> str:
     errors = "".join(f" ({error})" for error in run.error_lines)
-    words = escape(f"{title}: {_counts(run)}{errors}")
+    words = escape(f"{title}: {run.counts}{errors}")
     caption = f'<text x="{GAP * 2}" y="{top + 21}" fill="#1f2328">{words}</text>'
     return caption + "".join(
         _cell(result.name, result.outcome, number, top) for number, result in enumerate(run.results)
@@ -47,8 +43,8 @@ def _panel(title: str, run: Run, top: int) -> str:
 
 def _cell(name: str, outcome: str, number: int, top: int) -> str:
     symbol, word, background, colour = LOOKS[outcome]
-    x = GAP + number % COLUMNS * (SIZE + GAP)
-    y = top + HEAD + number // COLUMNS * (SIZE + GAP)
+    x = GAP + number % IN_A_ROW * (SIZE + GAP)
+    y = top + HEAD + number // IN_A_ROW * (SIZE + GAP)
     return (
         f"<g><title>{escape(f'{number + 1}. {name}: {word}')}</title>"
         f'<rect x="{x}" y="{y}" width="{SIZE}" height="{SIZE}" rx="4" fill="{background}"/>'

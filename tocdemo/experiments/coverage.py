@@ -56,10 +56,9 @@ class Coverage:
     def summary(self) -> str:
         """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
         reached = len(self.statements) - len(self.missed)
-        counts = self.run.summary().rpartition(" in ")[0]
         return (
             f"{self.path}: {int(self.percent)} %, {reached} of {len(self.statements)} statements reached "
-            f"({counts})"
+            f"({self.run.counts})"
         )
 
     def _by_function(self) -> dict[str, tuple[list[int], range]]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from tocdemo.runner import grid, inline
+from tocdemo.display.looks import LOOKS
+from tocdemo.runner import inline
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources
 
@@ -134,11 +135,11 @@ def _words(run: Run) -> str:
 
 
 def _symbol(run: Run) -> str:
-    return grid.LOOKS["passed" if run.green else "failed"][0]
+    return LOOKS["passed" if run.green else "failed"][0]
 
 
 def _box(run: Run) -> str:
-    _, _, background, colour = grid.LOOKS["passed" if run.green else "failed"]
+    _, _, background, colour = LOOKS["passed" if run.green else "failed"]
     why = "".join(
         f"<br><span style='font-size:85%'>{escape(_short(line))}</span>" for line in run.error_lines
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from tocdemo.runner.grid import LOOKS
+from tocdemo.display.looks import LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

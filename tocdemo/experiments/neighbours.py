@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from tocdemo.runner import grid, inline, pool, suite
+from tocdemo.display.looks import LOOKS
+from tocdemo.runner import inline, pool, suite
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
 
@@ -127,7 +128,7 @@ def _errors(row: Row) -> list[str]:
 
 def _html_row(row: Row) -> str:
     outcome = "passed" if row.run.green else "error" if row.run.errors else "failed"
-    symbol, _, background, colour = grid.LOOKS[outcome]
+    symbol, _, background, colour = LOOKS[outcome]
     style = f"background:{background};color:{colour};padding:1px 8px;white-space:nowrap"
     counts = f"<span style='{style}'>{symbol} {escape(matrix_picture.counts(row.run))}</span>"
     errors = "<br>".join(f"<code>{escape(line)}</code>" for line in _errors(row))

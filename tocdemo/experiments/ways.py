@@ -18,7 +18,8 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
-from tocdemo.runner import databases, grid, threads
+from tocdemo.display.code import preformatted
+from tocdemo.runner import databases, threads
 from tocdemo.runner.result import error_line
 
 WRITERS = 6
@@ -162,7 +163,7 @@ class Ways:
             "<tr>" + "".join(f"<td style='{style}'>{escape(word)}</td>" for word in row.words()) + "</tr>"
             for row in self.rows
         )
-        told = grid.preformatted("\n".join(f"{count} × {error}" for error, count in self.errors.items()))
+        told = preformatted("\n".join(f"{count} × {error}" for error, count in self.errors.items()))
         return f"<table style='border-collapse:collapse;margin:4px 0'><tr>{heads}</tr>{body}</table>{told}"
 
 

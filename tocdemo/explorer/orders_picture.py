@@ -9,7 +9,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from tocdemo.runner.grid import LOOKS, preformatted
+from tocdemo.display.code import preformatted
+from tocdemo.display.looks import LOOKS
 
 if TYPE_CHECKING:
     from .engine import Order, Orders, Step

@@ -10,6 +10,7 @@ from typing import Any
 
 from IPython.display import display
 
+from tocdemo.display.code import unified_diff
 from tocdemo.subject import faults as _faults
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
@@ -55,7 +56,7 @@ def diff(fault: str) -> _workspace.Report:
     """Show what mending a fault changes, from the faulty source to the mended one, without doing it."""
     found = _faults.get(fault)
     before, after = _faults.with_faults([fault]), sources.mended()
-    shown = tuple(_faults.unified_diff(path, before[path], after[path]) for path in found.transforms)
+    shown = tuple(unified_diff(path, before[path], after[path]) for path in found.transforms)
     return _workspace.Report(f"Mending {fault!r}: {found.mend}", shown)
 
 

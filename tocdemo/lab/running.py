@@ -18,7 +18,7 @@ from tocdemo.experiments import matrix as _matrix
 from tocdemo.experiments import neighbours as _neighbours
 from tocdemo.explorer import engine
 from tocdemo.runner import databases, inline, suite, worker
-from tocdemo.runner.result import Explanations, Guess, Run
+from tocdemo.runner.result import Counts, Explanations, Run
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
 
@@ -34,7 +34,7 @@ def run(
     fixtures: Sequence[Any] = (),
     backend: str | None = None,
     timeout: float = 30.0,
-    guess: Guess | None = None,
+    guess: Counts | None = None,
     new_process: bool = False,
 ) -> Run:
     """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
@@ -198,14 +198,14 @@ def _progress_bar() -> Iterator[Any]:
             handle.update(HTML(""))
 
 
-def guess(passed: int, failed: int = 0, errors: int = 0) -> Guess:
+def guess(passed: int, failed: int = 0, errors: int = 0) -> Counts:
     """Note what you expect of the next run: how many tests pass, fail, and have an error in a fixture."""
     numbers = (passed, failed, errors)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise ValueError(
             f"Expected numbers of tests, such as lab.guess(passed=28, failed=0); found {numbers}"
         )
-    return Guess(*numbers)
+    return Counts(*numbers)
 
 
 def script(code: str, expect: str | None = None) -> worker.Script:

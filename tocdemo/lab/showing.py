@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.display import display
 
-from tocdemo.runner import grid
+from tocdemo.display.code import preformatted
 from tocdemo.subject import workspace as _workspace
 
 
@@ -69,7 +69,7 @@ class Listing:
         return "\n".join([self.title, *(line.rstrip() for line in body)])
 
     def _repr_html_(self) -> str:
-        return grid.preformatted(str(self))
+        return preformatted(str(self))
 
 
 def show(path: str, name: str | None = None) -> Listing:

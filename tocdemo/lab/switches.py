@@ -9,8 +9,9 @@ from typing import Any
 
 import ipywidgets
 
+from tocdemo.display.code import preformatted
 from tocdemo.experiments import matrix, matrix_picture
-from tocdemo.runner import databases, grid, inline
+from tocdemo.runner import databases, inline
 
 _LAYOUT = ipywidgets.Layout(width="24em")
 
@@ -38,7 +39,7 @@ class Panel(ipywidgets.VBox):
             run = matrix.combination([*matrix.HELD, *self.faults], self.backend.value)
             run = dataclasses.replace(run, title=self._title())
         except inline.CannotRun as error:
-            self.shown.value = grid.preformatted(f"Not run: {error}")
+            self.shown.value = preformatted(f"Not run: {error}")
             return
         self.shown.value = run._repr_mimebundle_()["text/html"]
 

@@ -5,7 +5,6 @@ show and a learner can edit. Faults compose in any order. Called by `workspace`,
 the backend's text, not how it is run.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from functools import cache
 
 import libcst as cst
 import libcst.matchers as m
+
+from tocdemo.display.code import unified_diff
 
 from . import sources
 
@@ -77,14 +78,6 @@ def diff(name: str) -> str:
     """Return what the fault changes, as a unified diff from the mended source to the faulty one."""
     before, after = with_faults([]), with_faults([name])
     return "".join(unified_diff(path, before[path], after[path]) for path in FAULTS[name].transforms)
-
-
-def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:
-    """Return a unified diff of two versions of one file; empty when they are the same."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), path, path, n=context
-    )
-    return "".join(lines)
 
 
 def _file_with(path: str, faults: frozenset[str]) -> str:

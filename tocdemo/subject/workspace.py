@@ -12,7 +12,8 @@ from pathlib import Path
 
 import libcst as cst
 
-from tocdemo.runner import grid
+from tocdemo.display.code import diff_html, unified_diff
+from tocdemo.display.markup import bold, element, joined, paragraph
 
 from . import faults, sources
 
@@ -53,9 +54,14 @@ class Report:
         return "\n".join([*lines, *self.diffs])
 
     def _repr_html_(self) -> str:
-        return grid.report_html(
-            self.headline, self.details, self.diffs, self.backup and _relative(self.backup)
-        )
+        parts = [paragraph(bold(self.headline))]
+        if self.details:
+            items = (element("li", detail) for detail in self.details)
+            parts.append(element("ul", *items, style="margin:4px 0"))
+        if self.backup:
+            kept = element("code", _relative(self.backup))
+            parts.append(paragraph("Your own version is kept in ", kept))
+        return joined(*parts, *(diff_html(diff) for diff in self.diffs if diff))
 
 
 def _relative(path: Path) -> str:
@@ -116,7 +122,7 @@ def mend(name: str) -> Report:
     backup = _back_up(path for path, _, _, edited in diffs if edited)
     for path, _, after, _ in diffs:
         sources.write_file(folder() / path, after)
-    shown = tuple(faults.unified_diff(path, before, after) for path, before, after, _ in diffs)
+    shown = tuple(unified_diff(path, before, after) for path, before, after, _ in diffs)
     return Report(_mended(name, diffs, own), shown, backup, (f"now: {fault.mend}",))
 
 
@@ -146,7 +152,7 @@ def write(path: str, text: str) -> Report:
         return Report(f"{path} is so already: nothing changed.")
     backup = _back_up([path]) if _is_own(path) else None
     sources.write_file(target, text)
-    return Report(f"Wrote {path}.", (faults.unified_diff(path, before or "", text),), backup)
+    return Report(f"Wrote {path}.", (unified_diff(path, before or "", text),), backup)
 
 
 def _has(name: str, path: str, text: str) -> bool:
