@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tocdemo.errors import CannotRun, TocdemoError
+
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 BENCHMARKS = {
@@ -23,10 +25,6 @@ BENCHMARKS = {
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
 }
-
-
-class CannotRun(Exception):
-    """A command cannot run; the message says why and what to do, and the exit code is 2."""
 
 
 # --- the course --------------------------------------------------------------------------------------------
@@ -72,12 +70,8 @@ def build(argv: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
     from tocdemo.course import build as builder
-    from tocdemo.course.manifest import CourseError
 
-    try:
-        return builder.check(ROOT) if options.check else builder.build(ROOT)
-    except CourseError as error:
-        raise CannotRun(str(error)) from error
+    return builder.check(ROOT) if options.check else builder.build(ROOT)
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
@@ -98,16 +92,12 @@ def run(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     from tocdemo import terminal
-    from tocdemo.runner.inline import CannotRun as NoRun
     from tocdemo.runner.result import Counts
 
-    try:
-        expected = Counts.parse(options.expect) if options.expect else None
-        result = terminal.run_copy(
-            options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
-        )
-    except (NoRun, ValueError) as error:
-        raise CannotRun(str(error)) from error
+    expected = Counts.parse(options.expect) if options.expect else None
+    result = terminal.run_copy(
+        options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
+    )
     print(terminal.as_json(result) if options.json else terminal.as_text(result))
     return 0 if terminal.as_expected(result, expected) else 1
 
@@ -124,28 +114,20 @@ def matrix(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     from tocdemo import terminal
-    from tocdemo.runner.inline import CannotRun as NoRun
 
     if options.versions:
         if options.backend:
             parser.error("--versions brings its own drivers: leave --backend out")
         return _versions(as_json=options.json)
-    try:
-        result = terminal.measure_matrix(options.backend, quiet=options.json)
-    except NoRun as error:
-        raise CannotRun(str(error)) from error
+    result = terminal.measure_matrix(options.backend, quiet=options.json)
     print(terminal.matrix_as_json(result) if options.json else result)
     return 0 if result.whole else 1
 
 
 def _versions(as_json: bool) -> int:
     from tocdemo import terminal
-    from tocdemo.experiments.versions import CannotBuild
 
-    try:
-        measured = terminal.measure_versions(quiet=as_json)
-    except CannotBuild as error:
-        raise CannotRun(str(error)) from error
+    measured = terminal.measure_versions(quiet=as_json)
     print(terminal.matrix_as_json(measured) if as_json else measured)
     return 1 if any(pair.why for pair in measured.pairs) else 0
 
@@ -158,10 +140,7 @@ def workspace(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from tocdemo import terminal
 
-    try:
-        print(terminal.workspace(options.state, reset=options.reset))
-    except ValueError as error:
-        raise CannotRun(str(error)) from error
+    print(terminal.workspace(options.state, reset=options.reset))
     return 0
 
 
@@ -217,10 +196,15 @@ def main(argv: list[str]) -> int:
         return 0
     name = parser.parse_args(argv[:1]).command
     try:
-        return COMMANDS[name](argv[1:])
-    except CannotRun as error:
+        code = COMMANDS[name](argv[1:])
+        sys.stdout.flush()
+        return code
+    except TocdemoError as error:
         print(f"tocdemo {name}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read what is printed has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _summary(function: Callable) -> str:

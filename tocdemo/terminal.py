@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from tocdemo.experiments import matrix, versions
 from tocdemo.runner import suite
+from tocdemo.runner.options import RunOptions
+from tocdemo.runner.progress import silent
 from tocdemo.runner.result import Counts, Run
 from tocdemo.subject import faults, sources
 from tocdemo.subject import workspace as _workspace
@@ -28,16 +30,13 @@ def run_copy(
     """
     names = dict.fromkeys([*faults.state(state), *further])
     with sources.copied(faults.with_faults(names)) as copy:
-        if not each:
-            return suite.run(copy, suite.arguments_for(copy), backend=backend)
-        return suite.run_each(
-            copy, suite.arguments_for(copy), backend=backend, on_progress=_silent if quiet else _progress
-        )
+        options = RunOptions(each=each, backend=backend)
+        return suite.run(copy, suite.arguments_for(copy), options, on_progress=silent if quiet else _progress)
 
 
 def measure_matrix(backend: str | None = None, *, quiet: bool = False) -> matrix.Matrix:
     """Measure the matrix, with progress on a terminal. Raises CannotRun when there is no such database."""
-    return matrix.measure(backend, on_progress=_silent if quiet else _progress)
+    return matrix.measure(backend, on_progress=silent if quiet else _progress)
 
 
 def measure_versions(*, quiet: bool = False) -> versions.Versions:
@@ -45,7 +44,7 @@ def measure_versions(*, quiet: bool = False) -> versions.Versions:
 
     The file stays as it was when a pair could not be measured. Raises CannotBuild without uv.
     """
-    measured = versions.measure(_silent if quiet else _progress)
+    measured = versions.measure(silent if quiet else _progress)
     if not any(pair.why for pair in measured.pairs):
         versions.record(measured)
     return measured
@@ -54,10 +53,6 @@ def measure_versions(*, quiet: bool = False) -> versions.Versions:
 def matrix_as_json(measured: matrix.Matrix | versions.Versions) -> str:
     """Return the matrix, or what was measured of other versions, as one JSON object."""
     return json.dumps(measured.to_json(), indent=2)
-
-
-def _silent(done: int, total: int, left: float) -> None:
-    pass
 
 
 def _progress(done: int, total: int, left: float) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tocdemo.runner import inline, suite
+from tocdemo.runner import fresh, inline, suite
 from tocdemo.subject import faults, sources
 
 PROCESS_GOAL, MAIN_GOAL = 0.5, 1.3
@@ -72,7 +72,7 @@ def _pytest_main(folder: Path, arguments: list[str]) -> None:
     def work() -> None:
         silent = io.StringIO()
         # The same folder twice in one process: pytest needs the modules of the run before to be gone.
-        with inline.as_before(folder, None), contextlib.redirect_stdout(silent):
+        with fresh.as_before(folder), contextlib.redirect_stdout(silent):
             codes.append(int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments])))
 
     thread = threading.Thread(target=work)

@@ -10,16 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocdemo.errors import CourseError
+
 RUN_TYPE = "application/vnd.tocdemo.run+json"
 EXPECTED_TYPE = "application/vnd.tocdemo.expected+json"
 ORDERS_TYPE = "application/vnd.tocdemo.orders+json"
 CELL_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")  # nbformat 4.5
 MAY_RAISE = "raises-exception"  # the tag that Jupyter itself knows
 _OUTCOMES = ("passed", "failed", "errors", "skipped")
-
-
-class CourseError(ValueError):
-    """The manifest or a lesson is not as it should be; the message says where, and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tocdemo.runner import inline, suite
+from tocdemo.errors import CannotRun
+from tocdemo.runner import suite
 from tocdemo.runner.result import Run
 
 MODULE_LEVEL = "outside of any function"
@@ -125,7 +126,7 @@ def measure(
     tracer = _Tracer(file)
     run = suite.run(folder, arguments, backend=backend, timeout=timeout, plugins=[tracer])
     if run.note or tracer.found is None:
-        raise inline.CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
+        raise CannotRun(f"The run did not reach its end, so its coverage is not known. {run.note}")
     statements, missed, text = tracer.found
     return Coverage(module, tuple(text.splitlines()), statements, missed, run)
 

@@ -146,7 +146,7 @@ def measure(
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
     seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note. Raises
-    inline.CannotRun when there is no such database.
+    CannotRun when there is no such database.
     """
     backend = backend or databases.chosen_backend()
     driver = NO_IO_LOOP.get(backend)

@@ -11,7 +11,8 @@ from html import escape
 from pathlib import Path
 
 from tocdemo.display.looks import LOOKS
-from tocdemo.runner import inline, pool, suite
+from tocdemo.errors import CannotRun
+from tocdemo.runner import pool, suite
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
 
@@ -35,9 +36,7 @@ def arguments_for(folder: Path, which: str) -> list[str]:
         raise ValueError(f"There are no tests {which!r}; expected one of {', '.join(SUITES)}")
     missing = [path for path in SUITES[which] if path in sources.NEIGHBOURS and not (folder / path).exists()]
     if missing:
-        raise inline.CannotRun(
-            f"There is no {missing[0]} in {folder}: run lab.workspace(…, neighbours=True) first"
-        )
+        raise CannotRun(f"There is no {missing[0]} in {folder}: run lab.workspace(…, neighbours=True) first")
     return [str(folder / path) for path in SUITES[which]]
 
 
@@ -94,7 +93,7 @@ def measure(
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
     seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note.
-    Raises inline.CannotRun when there is no such database.
+    Raises CannotRun when there is no such database.
     """
     plan = [("no fault", ()), *((name, (name,)) for name in faults.FAULTS)]
     plan.append(("the whole incident", faults.state("incident")))

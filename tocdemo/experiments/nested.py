@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tocdemo.runner import inline
+from tocdemo.errors import CannotRun
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources, workspace
 
@@ -72,7 +72,7 @@ def measure(on_progress: versions.Progress = lambda done, total, left: None) -> 
 def run(starter: str) -> Run:
     """Run the workspace's 28 in a process of its own, in which `starter` starts pytest.
 
-    `starter` is the text of a Python program that calls pytest with `sys.argv[1:]`. Raises inline.CannotRun
+    `starter` is the text of a Python program that calls pytest with `sys.argv[1:]`. Raises CannotRun
     with what the process said, when no test came to a result.
     """
     suite = workspace.folder() / sources.SUITE
@@ -93,7 +93,7 @@ def run(starter: str) -> Run:
         )
         results = versions.junit_results(report) if report.exists() else ()
     if not results:
-        raise inline.CannotRun(f"No test ran: {(child.stdout + child.stderr).strip()[-1000:]}")
+        raise CannotRun(f"No test ran: {(child.stdout + child.stderr).strip()[-1000:]}")
     seconds = time.perf_counter() - begin
     return Run(results, seconds, title="in a process of its own", text=child.stdout)
 

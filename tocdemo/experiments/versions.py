@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tocdemo.errors import CannotBuild
 from tocdemo.runner import databases
 from tocdemo.runner.result import TestResult
 from tocdemo.subject import faults, sources
@@ -70,10 +71,6 @@ PLUGINS = (
 )
 
 Progress = Callable[[int, int, float], None]
-
-
-class CannotBuild(RuntimeError):
-    """An environment cannot be made, or the suite does not start in it; the message says why."""
 
 
 @dataclass(frozen=True)

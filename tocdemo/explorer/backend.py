@@ -16,8 +16,9 @@ import pytest
 from pymongo import monitoring
 from pymongo.errors import OperationFailure
 
-from tocdemo.runner import inline
+from tocdemo.errors import CannotExplore
 from tocdemo.runner.databases import Database
+from tocdemo.runner.fresh import as_before
 from tocdemo.runner.result import error_line
 
 USED_UP = "used up "
@@ -31,10 +32,6 @@ _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operati
 
 class Told(str):
     """What the caller of an operation was told, when it comes from another process."""
-
-
-class CannotExplore(Exception):
-    """The operations cannot be explored, or a schedule does not fit them; the message says why."""
 
 
 class Notes:
@@ -81,7 +78,7 @@ def opened(folder: Path, database: Database, notes: Notes) -> Iterator[Backend]:
     """
     if not (folder / "app").is_dir():
         raise CannotExplore(f"There is no backend in {folder}: expected a folder `app` there")
-    with inline.as_before(folder, None), pytest.MonkeyPatch.context() as patch:
+    with as_before(folder), pytest.MonkeyPatch.context() as patch:
         for name, value in database.environment().items():
             patch.setenv(name, value)
         patch.syspath_prepend(str(folder))

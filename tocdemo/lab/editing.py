@@ -11,6 +11,7 @@ from typing import Any
 from IPython.display import display
 
 from tocdemo.display.code import unified_diff
+from tocdemo.errors import BadInput, BadPath
 from tocdemo.subject import faults as _faults
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
@@ -34,9 +35,7 @@ def workspace(
     names = _faults.state(state)
     for name in without:
         if _faults.get(name).name not in names:
-            raise ValueError(
-                f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}"
-            )
+            raise BadInput(f"The state {state!r} has no fault {name!r}; it has {', '.join(names) or 'none'}")
     title = f"{state} without {', '.join(without)}" if without else state
     kept = [name for name in names if name not in without]
     return _workspace.put(kept, title, neighbours=neighbours)
@@ -65,7 +64,7 @@ def load_ipython_extension(shell: Any) -> None:
 
     def write_cell(line: str, cell: str) -> None:
         if not line.strip():
-            raise _workspace.BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
+            raise BadPath(f"Expected a path after %%workspace, such as {sources.CONFTEST}")
         try:
             display(_workspace.write(line.strip(), cell))
         except SyntaxError as error:

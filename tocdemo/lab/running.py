@@ -12,15 +12,20 @@ from typing import Any
 
 from IPython.display import HTML, display
 
+from tocdemo.errors import BadInput, CannotRun
 from tocdemo.experiments import coverage as _coverage
 from tocdemo.experiments import kills, versions, ways
 from tocdemo.experiments import matrix as _matrix
 from tocdemo.experiments import neighbours as _neighbours
 from tocdemo.explorer import engine
-from tocdemo.runner import databases, inline, suite, worker
+from tocdemo.runner import databases, suite, worker
+from tocdemo.runner.options import RunOptions
+from tocdemo.runner.progress import silent
 from tocdemo.runner.result import Counts, Explanations, Run
 from tocdemo.subject import sources
 from tocdemo.subject import workspace as _workspace
+
+from .notebook import NOTEBOOK
 
 
 def run(
@@ -47,33 +52,36 @@ def run(
     `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
     Raises CannotRun, with a sentence that says why, when there is nothing to run.
     """
-    if target is None and not _workspace.folder().exists():
-        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
-    folder = Path(target) if target is not None else _workspace.folder()
+    options = RunOptions(
+        each=each,
+        only=only,
+        without=without,
+        times=times,
+        new_process=new_process,
+        fixtures=tuple(fixtures),
+        backend=backend,
+        timeout=timeout,
+    )
+    folder = Path(target) if target is not None else _folder()
     arguments = [str(folder.resolve())] if target is not None else _neighbours.arguments_for(folder, which)
-    options = {"fixtures": fixtures, "backend": backend, "timeout": timeout}
-    if each and times != 1:
-        raise inline.CannotRun("Give `each` or `times`, not both")
-    if each:
-        with _progress_bar() as bar:
-            result = suite.run_each(folder, arguments, on_progress=bar, **options)
-    else:
-        chosen = {"only": only, "without": without, "times": times, "new_process": new_process}
-        result = suite.run(folder, arguments, **chosen, **options)
-    result = dataclasses.replace(result, guess=guess)
-    _last_run[:] = [result]
-    return result
+    with _progress_bar() if each else contextlib.nullcontext(silent) as bar:
+        result = suite.run(folder, arguments, options, on_progress=bar)
+    NOTEBOOK.last_run = dataclasses.replace(result, guess=guess)
+    return NOTEBOOK.last_run
 
 
-# Like IPython's own `_`: the value of the last run, for `explain`.
-_last_run: list[Run] = []
+def _folder() -> Path:
+    """Return the workspace's folder. Raises CannotRun when it is not there."""
+    if not _workspace.folder().exists():
+        raise CannotRun("There is no workspace yet: run lab.workspace() first")
+    return _workspace.folder()
 
 
 def explain() -> Explanations:
     """Explain the cross-loop failures of the last run. Raises ValueError when there is none, or no record."""
-    if not _last_run:
-        raise ValueError("Nothing has run yet in this notebook: run lab.run() first")
-    return _last_run[0].explain()
+    if NOTEBOOK.last_run is None:
+        raise BadInput("Nothing has run yet in this notebook: run lab.run() first")
+    return NOTEBOOK.last_run.explain()
 
 
 def matrix(backend: str | None = None) -> _matrix.Matrix:
@@ -112,9 +120,7 @@ def interleavings(
     order is run again. `folder` names another copy of the backend. Raises engine.CannotExplore, with a
     sentence that says why.
     """
-    if folder is None and not _workspace.folder().exists():
-        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
-    where = Path(folder) if folder is not None else _workspace.folder()
+    where = Path(folder) if folder is not None else _folder()
     options = {"driver": driver, "replica_set": replica_set, "attempts": attempts, "processes": processes}
     if schedule is not None:
         return engine.replay(where, operations, schedule, **options)
@@ -151,12 +157,10 @@ def coverage(
     further test files of the workspace. Raises ValueError for a module or a test file that is not there, and
     CannotRun when the tests cannot run to their end.
     """
-    folder = _workspace.folder()
-    if not folder.exists():
-        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
+    folder = _folder()
     for path in also:
         if not (folder / path).is_file():
-            raise ValueError(f"There is no test file {path!r} in {folder}")
+            raise BadInput(f"There is no test file {path!r} in {folder}")
     arguments = [*_neighbours.arguments_for(folder, which), *(str(folder / path) for path in also)]
     return _coverage.measure(folder, module, arguments, backend=backend, timeout=timeout)
 
@@ -171,9 +175,7 @@ def kill_between_writes(backend: str) -> kills.Aftermath:
 
     `backend` is what `lab.run` takes.
     """
-    if not _workspace.folder().exists():
-        raise inline.CannotRun("There is no workspace yet: run lab.workspace() first")
-    return kills.kill_between_writes(_workspace.folder(), backend)
+    return kills.kill_between_writes(_folder(), backend)
 
 
 def recorded_versions() -> versions.Versions:
@@ -202,9 +204,7 @@ def guess(passed: int, failed: int = 0, errors: int = 0) -> Counts:
     """Note what you expect of the next run: how many tests pass, fail, and have an error in a fixture."""
     numbers = (passed, failed, errors)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise ValueError(
-            f"Expected numbers of tests, such as lab.guess(passed=28, failed=0); found {numbers}"
-        )
+        raise BadInput(f"Expected numbers of tests, such as lab.guess(passed=28, failed=0); found {numbers}")
     return Counts(*numbers)
 
 

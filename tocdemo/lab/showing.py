@@ -15,11 +15,8 @@ from typing import Any
 from IPython.display import display
 
 from tocdemo.display.code import preformatted
+from tocdemo.errors import BadInput, NothingRaised
 from tocdemo.subject import workspace as _workspace
-
-
-class NothingRaised(AssertionError):
-    """An error that belongs to the lesson did not come."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def show(path: str, name: str | None = None) -> Listing:
     """
     file = _workspace.folder() / path
     if not file.is_file():
-        raise ValueError(f"There is no {path} in {_workspace.folder()}")
+        raise BadInput(f"There is no {path} in {_workspace.folder()}")
     lines = file.read_text(encoding="utf-8").splitlines()
     if name is None:
         return Listing(path, 1, tuple(lines))
@@ -93,7 +90,7 @@ def _function_lines(text: str, name: str, path: str) -> tuple[int, int]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
             return min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno
-    raise ValueError(f"There is no function {name!r} in {path}")
+    raise BadInput(f"There is no function {name!r} in {path}")
 
 
 def source(where: str) -> Listing:
@@ -107,7 +104,7 @@ def source(where: str) -> Listing:
         for part in path.split("."):
             thing = inspect.getattr_static(thing, part) if path else thing
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"There is no {where!r}: {error}") from error
+        raise BadInput(f"There is no {where!r}: {error}") from error
     thing = thing.fget if isinstance(thing, property) else thing
     lines, first = inspect.getsourcelines(thing)
     package = module_name.partition(".")[0]

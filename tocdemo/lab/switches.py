@@ -10,8 +10,9 @@ from typing import Any
 import ipywidgets
 
 from tocdemo.display.code import preformatted
+from tocdemo.errors import CannotRun
 from tocdemo.experiments import matrix, matrix_picture
-from tocdemo.runner import databases, inline
+from tocdemo.runner import databases
 
 _LAYOUT = ipywidgets.Layout(width="24em")
 
@@ -38,7 +39,7 @@ class Panel(ipywidgets.VBox):
         try:
             run = matrix.combination([*matrix.HELD, *self.faults], self.backend.value)
             run = dataclasses.replace(run, title=self._title())
-        except inline.CannotRun as error:
+        except CannotRun as error:
             self.shown.value = preformatted(f"Not run: {error}")
             return
         self.shown.value = run._repr_mimebundle_()["text/html"]

@@ -1,8 +1,8 @@
 """A pytest plugin that gives a run its database, so that plain `pytest` needs nothing started.
 
-It tells
-the backend where its database is before any conftest is imported, and it refuses a run that would test
-another copy of the app than the one beside the tests.
+It tells the backend where its database is before any conftest is imported, and it refuses a run that would
+test another copy of the app than the one beside the tests. A run that brings a `GivenDatabase` has its
+database from that.
 """
 
 import contextlib
@@ -11,25 +11,42 @@ from pathlib import Path
 
 import pytest
 
-from .databases import Database, NoDatabase, chosen_backend, open_database
+from tocdemo.errors import NoDatabase
 
-_DATABASE = pytest.StashKey[Database]()
+from .databases import chosen_backend, open_database
+
+
+class GivenDatabase:
+    """A pytest plugin that opens a database on `backend` for the run, whatever the suite itself loads."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
+        """Open the database."""
+        _open(early_config, self.backend)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Open the database that the environment asks for, unless the run was given one."""
+    if not any(isinstance(plugin, GivenDatabase) for plugin in early_config.pluginmanager.get_plugins()):
+        _open(early_config, chosen_backend())
+
+
+def _open(config: pytest.Config, backend: str) -> None:
     """Open the run's database and set the backend's settings; both are undone when the run ends."""
     resources = contextlib.ExitStack()
-    early_config.add_cleanup(resources.close)
+    config.add_cleanup(resources.close)
     try:
-        database = resources.enter_context(open_database(chosen_backend()))
+        database = resources.enter_context(open_database(backend))
     except NoDatabase as error:
         raise pytest.UsageError(str(error)) from error
     settings = pytest.MonkeyPatch()
     resources.callback(settings.undo)
     for name, value in database.environment().items():
         settings.setenv(name, value)
-    early_config.stash[_DATABASE] = database
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

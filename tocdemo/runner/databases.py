@@ -1,7 +1,6 @@
 """Where a run's database is: the embedded server, a mock without a server, or a real MongoDB.
 
-`database_plugin` opens a database for each pytest run. This module knows the server and the environment
-variables that the backend reads; it knows nothing of pytest.
+It knows the server and the environment variables that the backend reads; it knows nothing of pytest.
 """
 
 import contextlib
@@ -17,16 +16,13 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from tocdemo.errors import NoDatabase
 from tocdemo.server import EmbeddedServer
 
 # The backend's tests drop their database, and refuse to when its name does not begin like this.
 PREFIX = "toctest_"
 BACKENDS = ("embedded", "replica-set", "pymongo", "mock")
 ANSWER_WITHIN_MS = 3000
-
-
-class NoDatabase(Exception):
-    """The database that was asked for cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +110,13 @@ def _checked(uri: str) -> str:
         raise NoDatabase(f"The URI cannot be used: {error}. {choices}") from error
     except PyMongoError as error:
         raise NoDatabase(
-            f"No MongoDB answers at {_without_password(uri)} within {ANSWER_WITHIN_MS // 1000} s. Start one "
+            f"No MongoDB answers at {without_password(uri)} within {ANSWER_WITHIN_MS // 1000} s. Start one "
             f"there, or leave TOCDEMO_MONGO_URI unset to use the embedded server. ({str(error)[:100]})"
         ) from error
     return uri
 
 
-def _without_password(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+def without_password(backend: str) -> str:
+    """Return the name of a backend, or its URI without the user and the password."""
+    scheme, mark, rest = backend.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else backend

@@ -1,4 +1,4 @@
-"""Several runs side by side, each in one of a few Python processes: for `combinations` and `neighbourhood`.
+"""Several runs side by side, each in one of a few Python processes.
 
 It shares the runs out, tells how far they are, and keeps what was measured when it is interrupted. What is
 run, and where its files come from, is for the caller to say.
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
+from .progress import Progress, reporter
 from .result import Run
 from .worker import Worker
 
 # A process a core, within reason: in a workshop many learners measure at once on one machine.
 PROCESSES = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
-Progress = Callable[[int, int, float], None]
 # A job is called with `run`, a function like `suite.run` that does it in a process, and returns the run.
 Job = Callable[..., Run]
 
@@ -40,22 +40,21 @@ def share_out(jobs: Sequence[Job], on_progress: Progress) -> Measured:
     """
     done: dict[int, Run] = {}
     note, begin = "", time.perf_counter()
-    on_progress(0, len(jobs), 0.0)
+    ended = reporter(len(jobs), on_progress)
     try:
-        with contextlib.closing(_ended(jobs)) as ended:
-            for place, run in ended:
+        with contextlib.closing(_as_they_end(jobs)) as runs:
+            for place, run in runs:
                 if run.note:
                     note = f"Stopped after {len(done)} of {len(jobs)} runs: {run.note}"
                     break
                 done[place] = run
-                taken = time.perf_counter() - begin
-                on_progress(len(done), len(jobs), taken / len(done) * (len(jobs) - len(done)))
+                ended(len(done))
     except KeyboardInterrupt:
         note = f"Stopped after {len(done)} of {len(jobs)} runs."
     return Measured(dict(sorted(done.items())), time.perf_counter() - begin, note)
 
 
-def _ended(jobs: Sequence[Job]) -> Iterator[tuple[int, Run]]:
+def _as_they_end(jobs: Sequence[Job]) -> Iterator[tuple[int, Run]]:
     """Yield the place and the run of each job, as they end."""
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
 

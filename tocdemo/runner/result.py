@@ -14,6 +14,7 @@ from tocdemo.display import tables
 from tocdemo.display.code import preformatted
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.markup import Markup, bold, element, joined, paragraph, unfolding
+from tocdemo.errors import BadInput
 from tocdemo.loopwatch import Recording, pictures
 
 IN_A_ROW = 14  # cells of the grid
@@ -69,12 +70,12 @@ class Counts:
 
     @classmethod
     def parse(cls, text: str) -> "Counts":
-        """Read what `str` writes, such as "2 passed, 26 failed". Raises ValueError when it is not that."""
+        """Read what `str` writes, such as "2 passed, 26 failed". Raises BadInput when it is not that."""
         counts: dict[str, int] = {}
         for part in text.split(","):
             found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
             if not found:
-                raise ValueError(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
+                raise BadInput(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
             counts["errors" if found[2] == "error" else found[2]] = int(found[1])
         return cls(**counts)
 

@@ -1,6 +1,6 @@
 """Work in a thread of its own: a notebook's thread runs an event loop already, and can start no other.
 
-Called by `explorer` and `ways`. (`inline` minds a clock as well, and has a worker of its own.)
+It minds no clock: a run of tests, which does, has a thread of its own kind.
 """
 
 import threading

@@ -1,10 +1,11 @@
 """Runs and scripts in a Python process of their own, for what must not happen in a notebook's kernel.
 
-A fresh process has no loop yet, no imported modules and nobody's patches: it is where a mend is proved, and
-where `nest_asyncio` is shown; and several use all cores. Called by `suite`, `combinations` and `notebook`.
+A fresh process has no loop yet, no imported modules and nobody's patches: it is where a fix is proved, and
+where `nest_asyncio` is shown; and several use all cores.
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import pickle
@@ -12,19 +13,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import databases
+from tocdemo.errors import ScriptFailed, TocdemoError
+
+from . import databases, local
+from .options import RunOptions
 from .result import Run
 
-LIMIT = 120.0  # seconds that a process may take
-
-
-class ScriptFailed(RuntimeError):
-    """A script failed and should not have, or did not fail as it should have."""
+LIMIT = 120.0  # seconds that a process may take, besides the time that its tests are given
+TESTS = 100  # that many tests, each alone, get their time
 
 
 class Worker:
@@ -50,17 +52,24 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, target: Path, arguments: Sequence[str], **options: Any) -> Run:
-        """Run a suite as `inline.run` does, with `backend` and `title` as `options`, and return its Run.
+    def run(
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        options: RunOptions = RunOptions(),  # noqa: B008 (a frozen value)
+        **changes: Any,
+    ) -> Run:
+        """Run a suite as `local.run` does, and return what it showed. `changes` are options by name.
 
-        Raises what `inline.run` raises, and RuntimeError with the process's last words when it gave no result
-        within LIMIT seconds.
+        Raises what `local.run` raises, and RuntimeError with the process's last words when it gave no result
+        in time: a test that cannot be stopped is not waited for without end.
         """
+        options = dataclasses.replace(options, **changes)
         child = self._child
-        overdue = threading.Timer(LIMIT, child.kill)
+        overdue = threading.Timer(_limit(options), child.kill)
         overdue.start()
         try:
-            pickle.dump((target, arguments, options), child.stdin)
+            pickle.dump((folder, list(arguments), options), child.stdin)
             child.stdin.flush()
             answer = pickle.load(child.stdout)
         except (EOFError, BrokenPipeError) as error:
@@ -83,12 +92,23 @@ class Worker:
         self._complaints.close()
 
 
-def run(
-    target: Path, arguments: Sequence[str], backend: str | None = None, title: str = "in a new process"
-) -> Run:
-    """Run a suite in a new Python process, as `Worker.run` does, and return what it showed."""
-    with Worker() as worker:
-        return worker.run(target, arguments, backend=backend, title=title)
+def run(folder: Path, arguments: Sequence[str], options: RunOptions) -> Run:
+    """Run a suite in a new Python process, as `Worker.run` does, and return what it showed.
+
+    On Ctrl-C (KeyboardInterrupt) the process is ended, and a run without results is returned, with a note.
+    """
+    begin = time.perf_counter()
+    try:
+        with Worker() as worker:
+            return worker.run(folder, arguments, options)
+    except KeyboardInterrupt:
+        note = "Interrupted: the process was ended, and nothing is known of its tests."
+        return Run((), time.perf_counter() - begin, options.heading, note=note)
+
+
+def _limit(options: RunOptions) -> float:
+    """Return the seconds after which no answer is expected any more: each test may take its time."""
+    return LIMIT + TESTS * options.timeout * options.times if options.each else LIMIT + options.timeout
 
 
 @dataclass(frozen=True)
@@ -150,18 +170,16 @@ def _last_error(text: str) -> str:
 
 def _work() -> None:
     """Answer the parent's questions until it closes them. What the tests print must not get in between."""
-    from . import inline
-
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     sys.stdin = io.StringIO()
     with contextlib.suppress(EOFError):
         while True:
-            target, arguments, options = pickle.load(questions)
+            folder, arguments, options = pickle.load(questions)
             try:
-                answer: Any = inline.run(target, arguments=arguments, **options)
-            except inline.CannotRun as error:
+                answer: Any = local.run(folder, arguments, options)
+            except TocdemoError as error:
                 answer = error
             pickle.dump(answer, answers)
             answers.flush()

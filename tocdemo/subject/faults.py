@@ -14,14 +14,11 @@ import libcst as cst
 import libcst.matchers as m
 
 from tocdemo.display.code import unified_diff
+from tocdemo.errors import BadInput, NothingToChange
 
 from . import sources
 
 Files = Mapping[str, str]
-
-
-class NothingToChange(ValueError):
-    """A fault did not find what it takes away: the text has the fault already, or was edited."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +52,14 @@ def with_faults(names: Iterable[str]) -> dict[str, str]:
 def get(name: str) -> Fault:
     """Return the fault of that name. Raises ValueError that lists the names when there is none."""
     if name not in FAULTS:
-        raise ValueError(f"There is no fault {name!r}. The faults: {', '.join(FAULTS)}")
+        raise BadInput(f"There is no fault {name!r}. The faults: {', '.join(FAULTS)}")
     return FAULTS[name]
 
 
 def state(name: str) -> tuple[str, ...]:
     """Return the names of a state's faults. Raises ValueError when there is no such state."""
     if name not in STATES:
-        raise ValueError(f"There is no state {name!r}. The states: {', '.join(STATES)}")
+        raise BadInput(f"There is no state {name!r}. The states: {', '.join(STATES)}")
     return STATES[name]
 
 

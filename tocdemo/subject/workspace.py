@@ -14,14 +14,11 @@ import libcst as cst
 
 from tocdemo.display.code import diff_html, unified_diff
 from tocdemo.display.markup import bold, element, joined, paragraph
+from tocdemo.errors import BadInput, BadPath
 
 from . import faults, sources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-class BadPath(ValueError):
-    """A path does not lie in the workspace; the message says what was expected."""
 
 
 def folder() -> Path:
@@ -172,7 +169,7 @@ def _guessed(path: str, text: str) -> frozenset[str]:
 
 def _require_workspace() -> None:
     if not folder().exists():
-        raise ValueError(f"There is no workspace at {folder()} yet: run lab.workspace() first")
+        raise BadInput(f"There is no workspace at {folder()} yet: run lab.workspace() first")
 
 
 def _read(path: str) -> str | None:

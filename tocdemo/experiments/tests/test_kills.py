@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from tocdemo.experiments import kills
-from tocdemo.runner import inline
+from tocdemo.runner import fresh
 from tocdemo.runner.databases import PREFIX, Database
 from tocdemo.server import EmbeddedServer, Limits
 from tocdemo.subject import faults
@@ -48,7 +48,7 @@ def test_two_hundred_cut_connections_leave_book_and_log_in_agreement(tmp_path):
     folder = lay_out(tmp_path)
     with (
         EmbeddedServer(replica_set="rs0", limits=Limits(lifetime=60.0, idle=3.0, orphaned=0.1)) as server,
-        inline.as_before(folder, None),
+        fresh.as_before(folder),
         pytest.MonkeyPatch.context() as settings,
     ):
         # PyMongo's own async client: Motor's threads would not carry 50 commands that are held.

@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from tocdemo.lab import faults
 from tocdemo.loopwatch.check import check
+from tocdemo.subject import faults
 
 from .projects import QUICKLY, Outcome, Watch, forget
 

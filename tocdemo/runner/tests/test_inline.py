@@ -66,7 +66,7 @@ def test_each_test_runs_alone_and_progress_is_told(suite_of):
         def test_three(): ran.append(3); assert ran == [3]
         """)
     told = []
-    run = suite.run_each(folder, [str(folder)], on_progress=lambda *numbers: told.append(numbers[:2]))
+    run = suite.run(folder, [str(folder)], each=True, on_progress=lambda *numbers: told.append(numbers[:2]))
     assert run.green
     assert told == [(done, 3) for done in range(4)]
 
@@ -117,7 +117,7 @@ def test_a_run_that_would_test_another_app_is_refused(tmp_path, monkeypatch):
 MANY_RUNS = """
     import asyncio, gc, glob, os, sys, tempfile, threading, time
     from pathlib import Path
-    from tocdemo.lab import inline, suite
+    from tocdemo.runner import inline, suite
 
     folder = Path(sys.argv[1])
 
@@ -169,7 +169,7 @@ def in_a_process(code, *arguments, **environment):
 INTERRUPTED = """
     import _thread, json, sys, threading, time
     from pathlib import Path
-    from tocdemo.lab import inline
+    from tocdemo.runner import inline
 
     began = {}
     def interrupt():

@@ -142,9 +142,3 @@ def test_a_test_can_come_several_times_each_with_fresh_fixtures(tmp_path):
 
     assert [result.name for result in run.results] == [f"test_it[{number}]" for number in (1, 2, 3, 4)]
     assert (run.passed, run.failed, run.title) == (2, 2, "test_it, 4 times")
-
-
-@pytest.mark.parametrize("options", [{"times": 0}, {"times": 2, "new_process": True}])
-def test_times_that_cannot_be_are_refused(tmp_path, options):
-    with pytest.raises(inline.CannotRun, match=r"times=1 or more|without new_process"):
-        suite.run(tmp_path, [str(tmp_path)], **options)
