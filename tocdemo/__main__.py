@@ -13,11 +13,19 @@ if not __package__:  # run as `python3 path/to/tocdemo`: put the project, not th
 
 from tocdemo import bootstrap
 
+NO_PROJECT = (
+    "this installation holds the package without the lessons: clone the project and run "
+    "`python3 -m tocdemo start` there; here, `pytest -p tocdemo.loopwatch` and "
+    "`python -m tocdemo.loopwatch check PATH` work"
+)
+
 
 def main(argv: "list[str]") -> int:
     """Set up when needed, run the command, return the exit code (0 as expected, 1 not, 2 could not run)."""
     try:
         bootstrap.require_python()
+        if not bootstrap.has_project():
+            raise bootstrap.SetupError(NO_PROJECT)
         from tocdemo import cli  # only now: it is written for the Pythons that passed the check
 
         if cli.names_command(argv):

@@ -1,12 +1,10 @@
-"""Find, or make, the Python environment that holds what requirements.txt names.
+"""Find, or make, the Python environment that holds what requirements.txt names, and add a dependency group.
 
-Called by `__main__` before every command. It uses the standard library alone, parses on Python 3.6, and
-knows nothing of the course. An environment that the user made is used when it satisfies the pins, and is
-never changed.
+It uses the standard library alone, parses on Python 3.6, and knows nothing of the course. An environment that
+the user made is used when it satisfies the pins, and is never changed.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,6 +15,8 @@ import time
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from tocdemo.errors import TocdemoError
+
 try:
     import fcntl
 except ImportError:  # Windows: two set-ups at once are then not kept apart
@@ -26,16 +26,18 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST, NEWEST = (3, 11), (3, 14)
 ENVIRONMENT = ".venv"
 MARKER = "made-by-tocdemo.txt"  # first in: this environment is ours to change
-STAMP = "tocdemo-stamp.json"  # last in: this environment is complete
+STAMP = "tocdemo-stamp.json"  # last in: what was installed here was installed to its end
+UNFINISHED = "tocdemo-unfinished.json"  # in place of the stamp while something is being installed
 LOG = "tocdemo-install.log"
 AGAIN = "then run the same command again."
 
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[\w.!+]+)(?:\s*;\s*(?P<marker>.+))?$")
 _SYSTEM = re.compile(r"""^sys_platform\s*(==|!=)\s*["'](\w+)["']$""")
+_PIP_INDEX = re.compile(r"^(\S+\.)?index-url=", re.MULTILINE)  # in the words of `pip config list`
 _NO_NETWORK = re.compile(r"connection broken by|ConnectTimeout|NewConnectionError|Max retries|ProxyError")
 
 
-class SetupError(Exception):
+class SetupError(TocdemoError):
     """The set-up cannot go on; the message says why and what to do."""
 
 
@@ -57,6 +59,11 @@ def require_python(version: "tuple | None" = None) -> None:
     )
 
 
+def has_project() -> bool:
+    """Whether this package lies in its project, and was not installed as a wheel."""
+    return all(os.path.exists(os.path.join(ROOT, name)) for name in ("requirements.txt", "pyproject.toml"))
+
+
 def ready_python() -> "str | None":
     """Return the interpreter to go on in, having set it up when that was needed; None means the running one.
 
@@ -64,13 +71,34 @@ def ready_python() -> "str | None":
     call.
     """
     pins = read_pins(os.path.join(ROOT, "requirements.txt"))
-    if not lacking(pins, sys.path):
-        return None
     venv = os.path.join(ROOT, ENVIRONMENT)
+    inside = _runs_in(venv)
+    if not inside and not lacking(pins, sys.path):
+        return None
     _refuse_foreign(venv)
     if not _complete(venv, pins):
         _make(venv, pins)
-    return None if os.path.realpath(sys.prefix) == os.path.realpath(venv) else _venv_python(venv)
+    return None if inside else _venv_python(venv)
+
+
+def add_group(name: str) -> None:
+    """Install the dependency group `name` of pyproject.toml into the running environment, where it lacks it.
+
+    Raises `SetupError` when that is not possible, and when the environment is the user's own.
+    """
+    pins = read_group(os.path.join(ROOT, "pyproject.toml"), name)
+    venv = os.path.join(ROOT, ENVIRONMENT)
+    if _runs_in(venv):
+        wanted = dict(read_pins(os.path.join(ROOT, "requirements.txt")), **pins)
+        if not _complete(venv, wanted):
+            _make(venv, wanted, group=name)
+        return
+    left = lacking(pins, sys.path)
+    if left:
+        raise SetupError(
+            f"this needs the group `{name}` of pyproject.toml, and the environment {sys.prefix} is yours, so "
+            f"it is left alone; run `pip install {' '.join(_as_requirements(pins, left))}` in it, {AGAIN}"
+        )
 
 
 def hand_over(python: str, argv: "list[str]") -> int:
@@ -94,27 +122,51 @@ def read_pins(path: str) -> "dict[str, str | None]":
     """
     with open(path, encoding="utf-8") as file:
         lines = [line.split(" #")[0].strip() for line in file]
+    return _pins_in([line for line in lines if line and not line.startswith("#")], path)
+
+
+def read_group(path: str, name: str) -> "dict[str, str | None]":
+    """Return the versions that a dependency group of a pyproject.toml (PEP 735) pins, by name, here.
+
+    Groups may include others. Raises `SetupError` for a group that is not there, and as `read_pins` does.
+    """
+    import tomllib  # from Python 3.11 on
+
+    with open(path, "rb") as file:
+        groups = tomllib.load(file).get("dependency-groups", {})
+    if name not in groups:
+        raise SetupError(f"{path}: there is no dependency group `{name}`")
+    pins = _pins_in([entry for entry in groups[name] if isinstance(entry, str)], path)
+    for entry in groups[name]:
+        if isinstance(entry, dict):
+            pins.update(read_group(path, entry["include-group"]))
+    return pins
+
+
+def _pins_in(lines: "list[str]", path: str) -> "dict[str, str | None]":
     pins = {}
     for line in lines:
-        if not line or line.startswith("#"):
-            continue
         match = _PIN.match(line)
         if line == "-e .":
             pins["tocdemo"] = None
-        elif match and _holds_here(match.group("marker")):
+        elif match and _holds_here(match.group("marker"), path):
             pins[match.group("name")] = match.group("version")
         elif not match:
             raise SetupError(f"{path}: expected `name==version` or `-e .`, found: {line}")
     return pins
 
 
-def _holds_here(marker: "str | None") -> bool:
+def _holds_here(marker: "str | None", path: str) -> bool:
     if marker is None:
         return True
     match = _SYSTEM.match(marker.strip())
     if not match:
-        raise SetupError(f"requirements.txt: only sys_platform markers are understood, found: {marker}")
+        raise SetupError(f"{path}: only sys_platform markers are understood, found: {marker}")
     return (sys.platform == match.group(2)) == (match.group(1) == "==")
+
+
+def _as_requirements(pins: "dict[str, str | None]", names: "list[str]") -> "list[str]":
+    return [f"{name}=={pins[name]}" for name in names]
 
 
 def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
@@ -139,6 +191,12 @@ def _is_this_project(distribution: "object") -> bool:
 
 
 # --- the project's own environment -------------------------------------------------------------------------
+
+
+def _runs_in(venv: str) -> bool:
+    """Whether the running Python is that of `venv`, and `venv` is ours."""
+    same = os.path.realpath(sys.prefix) == os.path.realpath(venv)
+    return same and os.path.exists(os.path.join(venv, MARKER))
 
 
 def _refuse_foreign(venv: str) -> None:
@@ -167,37 +225,62 @@ def _site_packages(venv: str) -> str:
 
 
 def _wanted_stamp() -> "dict[str, str]":
-    with open(os.path.join(ROOT, "requirements.txt"), "rb") as file:
-        requirements = hashlib.sha256(file.read()).hexdigest()
-    python = "{} {}.{}".format(_base_python(), *sys.version_info[:2])
-    return {"requirements": requirements, "python": python, "project": ROOT}
+    """Say what an environment is made for; which packages it holds is read from their own metadata."""
+    return {"python": "{} {}.{}".format(_base_python(), *sys.version_info[:2]), "project": ROOT}
 
 
-def _read_stamp(venv: str) -> "dict[str, str]":
+def _read(venv: str, name: str) -> "dict[str, object]":
     try:
-        with open(os.path.join(venv, STAMP), encoding="utf-8") as file:
+        with open(os.path.join(venv, name), encoding="utf-8") as file:
             return json.load(file)
     except (OSError, ValueError):
         return {}
 
 
+def _write(venv: str, name: str, stamp: "dict[str, object]") -> None:
+    with open(os.path.join(venv, name), "w", encoding="utf-8") as file:
+        json.dump(stamp, file)
+
+
+def _last_change(venv: str) -> "int | None":
+    """When a package was last put into the environment or taken out of it (ns): whoever did it shows here."""
+    with contextlib.suppress(OSError):
+        return os.stat(_site_packages(venv)).st_mtime_ns
+    return None
+
+
+def _found_stamp(venv: str) -> "dict[str, object]":
+    """Return the stamp; nothing when a set-up was cut short after its first change to the packages."""
+    unfinished = _read(venv, UNFINISHED)
+    untouched = unfinished.pop("last_change", None) == _last_change(venv)
+    return _read(venv, STAMP) or (unfinished if untouched else {})
+
+
+def _sound(venv: str) -> bool:
+    """Whether the environment was made for this Python and place, and nothing in it is half installed."""
+    found, wanted = _found_stamp(venv), _wanted_stamp()
+    if _runs_in(venv):  # it may call its base by another name than the base does, and it is that Python
+        wanted["python"] = found.get("python")
+    return bool(found) and all(found.get(key) == value for key, value in wanted.items())
+
+
 def _complete(venv: str, pins: "dict[str, str | None]") -> bool:
-    return _read_stamp(venv) == _wanted_stamp() and not lacking(pins, [_site_packages(venv)])
+    return _sound(venv) and not lacking(pins, [_site_packages(venv)])
 
 
-def _make(venv: str, pins: "dict[str, str | None]") -> None:
-    """Make or repair the environment, one process at a time."""
+def _make(venv: str, pins: "dict[str, str | None]", group: "str | None" = None) -> None:
+    """Make, repair or extend the environment, one process at a time."""
     _require_venv_module()
     try:
         os.makedirs(venv, exist_ok=True)
         with _owned(venv) as keep_open:
             if _complete(venv, pins):  # another process has just done it
                 return
-            _fill(venv, pins, keep_open)
+            _fill(venv, pins, group, keep_open)
     except OSError as error:
         raise SetupError(
             f"cannot write the environment {venv}: {error.strerror or error}; make it writable (with "
-            f"2 GB free), or copy the project to a folder of your own, {AGAIN}"
+            f"1 GB free), or copy the project to a folder of your own, {AGAIN}"
         ) from error
 
 
@@ -231,23 +314,27 @@ def _owned(venv: str):
         yield () if fcntl is None else (marker.fileno(),)
 
 
-def _fill(venv: str, pins: "dict[str, str | None]", keep_open: "tuple") -> None:
-    found, wanted = _read_stamp(venv), _wanted_stamp()
-    same_base = found.get("python") == wanted["python"] and found.get("project") == wanted["project"]
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(venv, STAMP))
-    if not same_base:  # new, half made, or made for another Python or place: pip cannot mend that
+def _fill(venv: str, pins: "dict[str, str | None]", group: "str | None", keep_open: "tuple") -> None:
+    if not _sound(venv):  # new, half made, or made for another Python or place: pip cannot mend that
         reason = "new" if os.listdir(venv) == [MARKER] else "from scratch"
         _say(f"making the environment {venv} ({reason})")
-        _empty(venv)
-        _create(venv)
-    _say(f"installing {len(pins)} packages and what they need: a minute or more, the first time")
-    _install(venv, keep_open)
+        _make_anew(venv)
+    stamp = _found_stamp(venv) or _wanted_stamp()
+    _write(venv, UNFINISHED, dict(stamp, last_change=_last_change(venv)))
+    _remove(venv, STAMP)
+    _install(venv, pins, group, keep_open)
     left = lacking(pins, [_site_packages(venv)])
     if left:
-        raise SetupError(f"pip ended well, yet {venv} lacks {', '.join(left)}; delete that folder, {AGAIN}")
-    with open(os.path.join(venv, STAMP), "w", encoding="utf-8") as file:
-        json.dump(wanted, file)
+        raise SetupError(
+            f"the set-up ended well, yet {venv} lacks {', '.join(left)}; delete that folder, {AGAIN}"
+        )
+    _write(venv, STAMP, stamp)
+    _remove(venv, UNFINISHED)
+
+
+def _remove(venv: str, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(venv, name))
 
 
 def _empty(venv: str) -> None:
@@ -260,6 +347,11 @@ def _empty(venv: str) -> None:
             os.remove(entry.path)
 
 
+def _make_anew(venv: str) -> None:
+    _empty(venv)
+    _create(venv)
+
+
 def _create(venv: str) -> None:
     command = [_base_python(), "-m", "venv", venv]
     made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -268,11 +360,53 @@ def _create(venv: str) -> None:
         raise SetupError(f"`{' '.join(command)}` failed: {lines[-1]}")
 
 
-def _install(venv: str, keep_open: "tuple") -> None:
-    """Run pip in the project's root (`-e .` resolves against the working folder), its output into a log."""
-    log = os.path.join(venv, LOG)
+def _install(venv: str, pins: "dict[str, str | None]", group: "str | None", keep_open: "tuple") -> None:
+    """Install with uv when that is on the path; without it, or when it fails, with pip."""
+    uv = _uv(venv)
+    number, what = len(lacking(pins, [_site_packages(venv)])), f" of the group `{group}`" if group else ""
+    by = "pip" if uv is None else "uv"
+    _say(f"installing {number} packages{what} and what they need, with {by}: about a minute, once")
+    if uv is not None and _uv_installs(uv, venv, pins, keep_open):
+        return
     command = [_venv_python(venv), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar", "off", "-r", "requirements.txt"]
+    # Python compiles what it imports: compiling all of it beforehand took longer than the first start gains.
+    command += ["--progress-bar", "off", "--no-compile", *_arguments(venv, pins)]
+    if not _ends_well(command, venv, keep_open):
+        raise SetupError(_why_pip_failed(os.path.join(venv, LOG)))
+
+
+def _uv_installs(uv: str, venv: str, pins: "dict[str, str | None]", keep_open: "tuple") -> bool:
+    """Install with uv; when that fails, say so, and leave an environment that pip can go on with."""
+    before = _last_change(venv)
+    command = [uv, "pip", "install", "--python", _venv_python(venv), *_arguments(venv, pins)]
+    if _ends_well(command, venv, keep_open):
+        return True
+    _say(f"uv failed ({_last_line(venv)}); going on with pip")
+    if _last_change(venv) != before:  # pip would take for installed what uv left half done
+        _make_anew(venv)
+    return False
+
+
+def _uv(venv: str) -> "str | None":
+    """The uv on the path, if any; none when pip alone was told of an index, because uv does not ask pip."""
+    uv = shutil.which("uv")
+    if uv is None or any(key.startswith("UV_") and "INDEX" in key for key in os.environ):
+        return uv
+    command = [_venv_python(venv), "-m", "pip", "config", "list"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    return None if _PIP_INDEX.search(told.decode(errors="replace")) else uv
+
+
+def _arguments(venv: str, pins: "dict[str, str | None]") -> "list[str]":
+    """All pins, so that none is changed for the sake of another; the project only when it is lacking."""
+    pinned = _as_requirements(pins, [name for name, version in pins.items() if version is not None])
+    editable = [name for name in lacking(pins, [_site_packages(venv)]) if pins[name] is None]
+    return [*pinned, *(["-e", "."] if editable else [])]
+
+
+def _ends_well(command: "list[str]", venv: str, keep_open: "tuple") -> bool:
+    """Run an installer in the project's root, against which `-e .` resolves, its output into a log."""
+    log = os.path.join(venv, LOG)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     environment["PIP_USER"] = "0"
     environment.setdefault(
@@ -280,15 +414,25 @@ def _install(venv: str, keep_open: "tuple") -> None:
     )  # pip's own 5 take more than a minute to say that there is no network
     with open(log, "w", encoding="utf-8") as file:
         streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
-        pip = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=keep_open, **streams)
+        try:
+            installer = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=keep_open, **streams)
+        except OSError as error:  # an executable that this machine cannot start
+            file.write(f"{command[0]}: {error.strerror}")
+            return False
     try:
-        _watch(pip, log)
+        _watch(installer, log)
     except BaseException:
-        pip.terminate()
-        pip.wait()
+        installer.terminate()
+        installer.wait()
         raise
-    if pip.returncode != 0:
-        raise SetupError(_why_pip_failed(log))
+    return installer.returncode == 0
+
+
+def _last_line(venv: str) -> str:
+    with open(os.path.join(venv, LOG), encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in file if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["no output"])[-1]
 
 
 def _why_pip_failed(log: str) -> str:
@@ -306,12 +450,12 @@ def _why_pip_failed(log: str) -> str:
     return f"pip could not install the requirements: {errors[0][7:]}; {remedy} (pip's words: {log})"
 
 
-def _watch(pip: "subprocess.Popen", log: str) -> None:
-    """Show how far pip is until it ends: one changing line in a terminal, a line every 15 s elsewhere."""
+def _watch(installer: "subprocess.Popen", log: str) -> None:
+    """Show how far it is until it ends: one changing line in a terminal, a line every 15 s elsewhere."""
     terminal, started, shown = sys.stderr.isatty(), time.monotonic(), time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            pip.wait(0.5)
+            installer.wait(0.5)
             break
         now = time.monotonic()
         if terminal or now - shown > 15:
@@ -321,7 +465,7 @@ def _watch(pip: "subprocess.Popen", log: str) -> None:
             sys.stderr.flush()
     if terminal:
         sys.stderr.write("\r\033[K")
-    if pip.returncode == 0:
+    if installer.returncode == 0:
         _say(f"installed in {time.monotonic() - started:.0f} s")
 
 
@@ -330,6 +474,8 @@ def _stage(log: str) -> str:
         lines = file.read().splitlines()
     if any(line.startswith("Installing collected packages") for line in lines):
         return "unpacking the packages"
+    if any(line.startswith("Resolved ") for line in lines):  # by uv
+        return "fetching and unpacking the packages"
     if lines and "Retrying" in lines[-1]:
         return "no answer from the package index, trying again"
     found = [line.split()[1] for line in lines if line.startswith("Collecting ")]

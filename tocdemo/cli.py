@@ -1,13 +1,15 @@
 """The subcommands of `python -m tocdemo`.
 
-Called by `__main__` once the environment is ready, and by tests. A subcommand is a small function that takes
+They expect that the environment is ready. A subcommand is a small function that takes
 the arguments after its own name, imports what it needs when it is called, and returns an exit code: 0 as
 expected, 1 not as expected, 2 could not run. To add one, write the function and name it in `COMMANDS`.
 """
 
 import argparse
 import importlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tocdemo import bootstrap
 from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,18 +63,20 @@ ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 def test(argv: list[str]) -> int:
     """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    bootstrap.add_group("dev")
     code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
     return code if code in (0, 1) else 2
 
 
 def build(argv: list[str]) -> int:
-    """Build notebooks/ from lessons/."""
+    """Build notebooks/ from lessons/, and the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
-    from tocdemo.course import build as builder
+    from tocdemo.course import build as notebooks
+    from tocdemo.course import house
 
-    return builder.check(ROOT) if options.check else builder.build(ROOT)
+    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
@@ -91,15 +96,17 @@ def run(argv: list[str]) -> int:
         "--expect", metavar="COUNTS", help='such as "2 passed, 26 failed"; default: all passed'
     )
     options = parser.parse_args(argv)
-    from tocdemo import terminal
+    from tocdemo.runner import suite
+    from tocdemo.runner.options import RunOptions
     from tocdemo.runner.result import Counts
+    from tocdemo.subject import faults
 
     expected = Counts.parse(options.expect) if options.expect else None
-    result = terminal.run_copy(
-        options.state, options.fault, each=options.each, backend=options.backend, quiet=options.json
-    )
-    print(terminal.as_json(result) if options.json else terminal.as_text(result))
-    return 0 if terminal.as_expected(result, expected) else 1
+    files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
+    how = RunOptions(each=options.each, backend=options.backend)
+    result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
+    print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
+    return 0 if result.is_as(expected) else 1
 
 
 def matrix(argv: list[str]) -> int:
@@ -113,22 +120,26 @@ def matrix(argv: list[str]) -> int:
         "--versions", action="store_true", help="ask it of other versions, and record the answer (minutes)"
     )
     options = parser.parse_args(argv)
-    from tocdemo import terminal
+    from tocdemo.experiments import matrix as measuring
 
     if options.versions:
         if options.backend:
             parser.error("--versions brings its own drivers: leave --backend out")
         return _versions(as_json=options.json)
-    result = terminal.measure_matrix(options.backend, quiet=options.json)
-    print(terminal.matrix_as_json(result) if options.json else result)
+    result = measuring.measure(options.backend, on_progress=_progress(options.json))
+    print(json.dumps(result.to_json(), indent=2) if options.json else result)
     return 0 if result.whole else 1
 
 
 def _versions(as_json: bool) -> int:
-    from tocdemo import terminal
+    if shutil.which("uv") is None:
+        bootstrap.add_group("versions")
+    from tocdemo.experiments import versions
 
-    measured = terminal.measure_versions(quiet=as_json)
-    print(terminal.matrix_as_json(measured) if as_json else measured)
+    measured = versions.measure(_progress(as_json))
+    if not any(pair.why for pair in measured.pairs):
+        versions.record(measured)
+    print(json.dumps(measured.to_json(), indent=2) if as_json else measured)
     return 1 if any(pair.why for pair in measured.pairs) else 0
 
 
@@ -138,10 +149,26 @@ def workspace(argv: list[str]) -> int:
     _add_state(parser, None)
     parser.add_argument("--reset", action="store_true", help="put it back into its state (default: incident)")
     options = parser.parse_args(argv)
-    from tocdemo import terminal
+    from tocdemo.subject import faults
+    from tocdemo.subject import workspace as learners
 
-    print(terminal.workspace(options.state, reset=options.reset))
+    if options.state is None and not options.reset and learners.folder().exists():
+        print(learners.told())
+    else:
+        name = options.state or "incident"
+        print(learners.put(faults.state(name), name))
     return 0
+
+
+def _progress(quiet: bool) -> Callable[[int, int, float], None]:
+    """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
+    from tocdemo.runner.progress import silent
+
+    def show(done: int, total: int, left: float) -> None:
+        end = "\r" if done < total else "\r\033[K"
+        print(f"{done} of {total}, about {left:.0f} s left \033[K", end=end, file=sys.stderr, flush=True)
+
+    return silent if quiet or not sys.stderr.isatty() else show
 
 
 def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:

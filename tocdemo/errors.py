@@ -9,10 +9,12 @@
     ├── CannotExplore      operations cannot be explored, or a schedule does not fit them
     ├── CannotBuild        an environment of other versions cannot be made
     ├── NothingToChange    a fault did not find what it takes away
+    ├── SetupError         the environment of the course cannot be made (in `bootstrap`)
     ├── ScriptFailed       a script ended otherwise than it should have
     └── NothingRaised      an error that belongs to the lesson did not come (an AssertionError, too)
 
-The embedded server and loopwatch know nothing of it: they answer a client, or a test run.
+It parses on Python 3.6, as `bootstrap` does. The embedded server and loopwatch know nothing of it: they
+answer a client, or a test run.
 """
 
 

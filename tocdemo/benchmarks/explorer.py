@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from tocdemo.explorer import backend, engine
+from tocdemo.explorer import backend, engine, operations
 from tocdemo.runner.databases import Database
 from tocdemo.server import EmbeddedServer
 from tocdemo.subject import sources
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.rounds < 1:
         parser.error(f"expected at least 1 round, found {options.rounds}")
-    three = [engine.add(title) for title in ("One", "Two", "Three")]
+    three = [operations.add(title) for title in ("One", "Two", "Three")]
     found, rounds = None, []
     for _ in range(options.rounds):
         found = engine.explore(sources.BACKEND, three, driver=options.driver)

@@ -6,9 +6,10 @@
 from html import escape
 from pathlib import Path
 
-from tocdemo import terminal
 from tocdemo.display.looks import LOOKS
-from tocdemo.runner.result import IN_A_ROW, Run
+from tocdemo.runner import suite
+from tocdemo.runner.result import COLUMNS, Run
+from tocdemo.subject import faults
 
 FILE = Path(__file__).resolve().parent.parent.parent / "lessons" / "images" / "red_and_green.svg"
 SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
@@ -17,11 +18,11 @@ SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
 def draw() -> str:
     """Run the incident and the mended suite, and return the picture of both as SVG."""
     panels = (
-        ("Before", terminal.run_copy("incident")),
-        ("After", terminal.run_copy("mended")),
+        ("Before", suite.run_copy(faults.with_faults(faults.state("incident")))),
+        ("After", suite.run_copy(faults.with_faults(faults.state("mended")))),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
-    width = IN_A_ROW * (SIZE + GAP) + GAP
+    width = COLUMNS * (SIZE + GAP) + GAP
     body = "".join(_panel(title, run, number * height) for number, (title, run) in enumerate(panels))
     alt = "; ".join(f"{title}: {run.counts}" for title, run in panels)
     return (
@@ -43,8 +44,8 @@ def _panel(title: str, run: Run, top: int) -> str:
 
 def _cell(name: str, outcome: str, number: int, top: int) -> str:
     symbol, word, background, colour = LOOKS[outcome]
-    x = GAP + number % IN_A_ROW * (SIZE + GAP)
-    y = top + HEAD + number // IN_A_ROW * (SIZE + GAP)
+    x = GAP + number % COLUMNS * (SIZE + GAP)
+    y = top + HEAD + number // COLUMNS * (SIZE + GAP)
     return (
         f"<g><title>{escape(f'{number + 1}. {name}: {word}')}</title>"
         f'<rect x="{x}" y="{y}" width="{SIZE}" height="{SIZE}" rx="4" fill="{background}"/>'

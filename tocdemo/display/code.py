@@ -1,19 +1,16 @@
-"""Text that keeps its lines: code, and the difference of two versions of a file, as text and as HTML.
-
-Knows nothing of which files there are.
-"""
+"""Code and changes of code, as text and as HTML. It knows nothing of where they come from."""
 
 import difflib
+from html import escape
 
-from .markup import Markup, bold, element
+from .tables import attributes
 
 _EDGES = {"+": "#1a7f37", "-": "#b3261e", "@": "#57606a"}
-_DIFF = "font-family:monospace;white-space:pre-wrap;line-height:1.35;margin:6px 0"
 
 
-def preformatted(words: str) -> Markup:
+def preformatted(words: str) -> str:
     """Return a text as HTML that keeps its lines."""
-    return element("pre", words, style="white-space:pre-wrap;margin:4px 0")
+    return f"<pre{attributes(style='white-space:pre-wrap;margin:4px 0')}>{escape(words)}</pre>"
 
 
 def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:
@@ -24,17 +21,13 @@ def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:
     return "".join(lines)
 
 
-def diff_html(diff: str) -> Markup:
-    """Return the unified diff of one file as HTML. Lines keep their + and -, which say what colours say."""
-    head, _, *lines = diff.splitlines()
-    return element(
-        "div",
-        element("div", bold(head.removeprefix("--- "))),
-        *(_diff_line(line) for line in lines),
-        style=_DIFF,
-    )
-
-
-def _diff_line(line: str) -> Markup:
-    edge = _EDGES.get(line[:1], "transparent")
-    return element("div", line or "\u00a0", style=f"border-left:4px solid {edge};padding-left:6px")
+def diff_html(diff: str) -> str:
+    """Return a unified diff as HTML: lines keep their + and -, which say what the colours say."""
+    name, _, *changes = diff.splitlines()
+    lines = [f"<div><b>{escape(name.removeprefix('--- '))}</b></div>"]
+    for line in changes:
+        edge = _EDGES.get(line[:1], "transparent")
+        style = attributes(style=f"border-left:4px solid {edge};padding-left:6px")
+        lines.append(f"<div{style}>{escape(line) or '&nbsp;'}</div>")
+    box = attributes(style="font-family:monospace;white-space:pre-wrap;line-height:1.35;margin:6px 0")
+    return f"<div{box}>{''.join(lines)}</div>"

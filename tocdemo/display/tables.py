@@ -1,80 +1,79 @@
-"""Tables, as lines of text and as HTML: the one place that lays them out.
+"""All tables: as lines of text with aligned columns, and as HTML that an untrusted notebook keeps.
 
-A layout says how a table looks: PLAIN is a list of values, SQUARE has a box for each. Knows nothing of what
-stands in the cells.
+The HTML has inline styles, no script and no class: that is what is left of an output in a notebook that
+Jupyter does not trust. Every attribute is escaped here. It knows nothing of what the cells say.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from .markup import Markup, css, element
+from html import escape
 
 LEFT = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
-_BOX = "min-width:5.4em;height:2.4em;text-align:center;padding:0 6px;vertical-align:middle"
+PLAIN_ROW = "background:none"  # Jupyter's own style stripes the rows of a table
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's content with a style and a tooltip of its own. It can reach over several rows."""
+    """A cell of an HTML table.
 
-    content: str
-    style: str = ""
+    `title` is what a pointer that rests on it shows, `rows` how many rows it goes through; a `head` heads a
+    column or a row.
+    """
+
+    html: str
+    style: str = LEFT
     title: str = ""
+    head: bool = False
     rows: int = 1
 
-
-@dataclass(frozen=True)
-class Layout:
-    """The styles (CSS) of a table and its parts. With `name` each row begins with its name, in that style."""
-
-    table: str
-    cell: str = ""
-    head: str = ""
-    row: str = ""
-    name: str | None = None
+    def __str__(self) -> str:
+        tag = "th" if self.head else "td"
+        rows = str(self.rows) if self.rows > 1 else ""
+        return f"<{tag}{attributes(style=self.style, title=self.title, rowspan=rows)}>{self.html}</{tag}>"
 
 
-# Without a row's background a notebook paints every other row grey, and with one it does not.
-PLAIN = Layout("border-collapse:collapse;margin:4px 0", cell=LEFT, head=LEFT)
-SQUARE = Layout(
-    "border-collapse:separate;border-spacing:2px;margin:4px 0",
-    cell=_BOX,
-    head=f"{_BOX};font-weight:normal",
-    row="background:none",
-    name="text-align:left;padding:2px 10px 2px 0;vertical-align:middle;font-weight:normal;white-space:nowrap",
-)
-
-Row = Sequence[str | Cell]
+def words(text: object, style: str = LEFT, title: str = "", rows: int = 1) -> Cell:
+    """Return a cell that shows a text."""
+    return Cell(escape(str(text)), style, title, rows=rows)
 
 
-def text(rows: Iterable[Sequence[str]]) -> str:
-    """Return a line for each row, its columns as wide as their widest word."""
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in table)
-    return "\n".join(line.rstrip() for line in lines)
+def head(text: object, style: str = LEFT) -> Cell:
+    """Return a cell that heads a column or a row with a text."""
+    return Cell(escape(str(text)), style, head=True)
 
 
-def html(rows: Iterable[Row], heads: Sequence[str] = (), layout: Layout = PLAIN, label: str = "") -> Markup:
-    """Return the table as HTML: a row of heads, if there are any, and the rows.
+def html_table(
+    rows: Iterable[Iterable[Cell]], *, label: str = "", gap: int = 0, striped: bool = False
+) -> str:
+    """Return rows of cells as an HTML table; `gap` is the pixels between two cells, `label` its spoken name.
 
-    What is no Markup is escaped. `label` says in words what the table shows. Above the names of rows there is
-    no head.
+    With `striped` the rows have the stripes that Jupyter gives them.
     """
-    lines = [_row(row, layout) for row in rows]
-    if heads:
-        corner = [element("th")] if layout.name is not None else []
-        cells = [element("th", head, style=layout.head) for head in heads]
-        lines.insert(0, element("tr", *corner, *cells, style=layout.row))
-    return element("table", *lines, aria_label=label, style=layout.table)
+    spacing = f"border-collapse:separate;border-spacing:{gap}px" if gap else "border-collapse:collapse"
+    row_style = attributes(style="" if striped else PLAIN_ROW)
+    body = "".join(f"<tr{row_style}>{''.join(map(str, row))}</tr>" for row in rows)
+    return f"<table{attributes(aria_label=label, style=f'{spacing};margin:4px 0')}>{body}</table>"
 
 
-def _row(row: Row, layout: Layout) -> Markup:
-    cells = [each if isinstance(each, Cell) else Cell(each) for each in row]
-    names = [] if layout.name is None else [element("th", cells.pop(0).content, style=layout.name)]
-    return element("tr", *names, *(_cell(cell, layout.cell) for cell in cells), style=layout.row)
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of words as lines of text, with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
-def _cell(cell: Cell, style: str) -> Markup:
-    rowspan = cell.rows if cell.rows > 1 else None
-    return element("td", cell.content, title=cell.title, style=css(style, cell.style), rowspan=rowspan)
+def paragraph(html: str, style: str = "margin:4px 0") -> str:
+    """Return a paragraph of HTML."""
+    return f"<p{attributes(style=style)}>{html}</p>"
+
+
+def unfolding(summary: str, html: str) -> str:
+    """Return HTML that a click on the text `summary` shows."""
+    return f"<details><summary>{escape(summary)}</summary>{html}</details>"
+
+
+def attributes(**values: str) -> str:
+    """Return the attributes that are not empty, escaped, each with a space before it: `aria_label="…"`."""
+    named = ((name.replace("_", "-"), value) for name, value in values.items() if value)
+    return "".join(f' {name}="{escape(value, quote=True)}"' for name, value in named)

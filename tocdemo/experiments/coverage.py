@@ -1,6 +1,6 @@
 """Coverage inline: which lines of one module of the backend a run of the tests reaches.
 
-`lab.coverage()` calls it. coverage.py measures in the thread of the run alone, from before the suite's first
+coverage.py measures in the thread of the run alone, from before the suite's first
 import. How it looks is decided here as well; what runs, and in which state, is for the caller to say.
 """
 
@@ -57,9 +57,10 @@ class Coverage:
     def summary(self) -> str:
         """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
         reached = len(self.statements) - len(self.missed)
+        counts = self.run.counts
         return (
             f"{self.path}: {int(self.percent)} %, {reached} of {len(self.statements)} statements reached "
-            f"({self.run.counts})"
+            f"({counts})"
         )
 
     def _by_function(self) -> dict[str, tuple[list[int], range]]:

@@ -1,6 +1,6 @@
 """Nine small suites: a fixture's scope against the tests' loop scope, each function, module or session.
 
-The optional lesson on loop scopes calls it. Each suite is generated, run inline on real Motor and thrown
+Each suite is generated, run inline on real Motor and thrown
 away. It knows nothing of the backend and its 28 tests.
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from tocdemo.display.looks import LOOKS
+from tocdemo.display.looks import verdict
+from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table
 from tocdemo.runner import inline
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources
@@ -65,23 +66,16 @@ class Square:
     def __str__(self) -> str:
         rows = [["", *map(_test_loop, SCOPES)]]
         rows += [[_fixture(scope), *(_words(self.run(scope, each)) for each in SCOPES)] for scope in SCOPES]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-        return "\n".join([self._title(), *lines])
+        return "\n".join([self._title(), *text_table(rows)])
 
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th style='{_BOX};font-weight:normal'>{_test_loop(scope)}</th>" for scope in SCOPES)
-        body = "".join(
-            f"<tr style='background:none'><th style='{_HEAD}'>{_fixture(scope)}</th>"
-            + "".join(_box(self.run(scope, each)) for each in SCOPES)
-            + "</tr>"
+        heads = [head(_test_loop(scope), f"{_BOX};font-weight:normal") for scope in SCOPES]
+        rows = [
+            [head(_fixture(scope), _HEAD), *(_box(self.run(scope, each)) for each in SCOPES)]
             for scope in SCOPES
-        )
-        return (
-            f"<p style='margin:6px 0'><b>{self._title()}</b></p>"
-            f"<table style='border-collapse:separate;border-spacing:2px;margin:4px 0'>"
-            f"<tr style='background:none'><th></th>{heads}</tr>{body}</table>"
-        )
+        ]
+        square = html_table([[Cell("", head=True), *heads], *rows], gap=2)
+        return paragraph(f"<b>{escape(self._title())}</b>", "margin:6px 0") + square
 
     def _title(self) -> str:
         seconds = sum(run.seconds for run in self.runs.values())
@@ -131,19 +125,15 @@ def _test_loop(scope: str) -> str:
 
 
 def _words(run: Run) -> str:
-    return f"{_symbol(run)} {run.summary().rpartition(' in ')[0]}"
+    return f"{verdict(run.green).symbol} {run.counts}"
 
 
-def _symbol(run: Run) -> str:
-    return LOOKS["passed" if run.green else "failed"][0]
-
-
-def _box(run: Run) -> str:
-    _, _, background, colour = LOOKS["passed" if run.green else "failed"]
-    why = "".join(
-        f"<br><span style='font-size:85%'>{escape(_short(line))}</span>" for line in run.error_lines
-    )
-    return f"<td style='{_BOX};background-color:{background};color:{colour}'><b>{_words(run)}</b>{why}</td>"
+def _box(run: Run) -> Cell:
+    look = verdict(run.green)
+    small = attributes(style="font-size:85%")
+    why = "".join(f"<br><span{small}>{escape(_short(line))}</span>" for line in run.error_lines)
+    style = f"{_BOX};background-color:{look.background};color:{look.colour}"
+    return Cell(f"<b>{escape(_words(run))}</b>{why}", style)
 
 
 def _short(error: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tocdemo.display.tables import LEFT, head, html_table, paragraph, text_table, words
 from tocdemo.errors import CannotBuild
 from tocdemo.runner import databases
 from tocdemo.runner.result import TestResult
@@ -111,31 +112,19 @@ class Versions:
 
     def __str__(self) -> str:
         rows = [self._heads(), *map(self._row, self.pairs)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
+        lines = text_table(rows)
         return "\n".join([self._label(), *lines, *(f"{p.driver}: {p.why}" for p in self.pairs if p.why)])
 
     def _repr_html_(self) -> str:
-        left = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
-        heads = "".join(f"<th style='{left}'>{head}</th>" for head in self._heads())
-        rows = []
+        rows = [[head(each) for each in self._heads()]]
         for _, group in itertools.groupby(self.pairs, key=lambda pair: (pair.driver, pair.python)):
             pairs = list(group)
             for pair in pairs:
                 # One cell for the driver and one for its Python, beside all the rows that share them.
-                words = [(word, f"' rowspan='{len(pairs)}'") for word in self._row(pair)[:2]]
-                words = words if pair is pairs[0] else []
-                tip = f";white-space:nowrap' title='{escape(pair.why, quote=True)}'"
-                words += [(word, tip) for word in self._row(pair)[2:]]
-                rows.append("".join(f"<td style='{left}{more}>{escape(word)}</td>" for word, more in words))
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return (
-            f"<p style='margin:4px 0'><b>{escape(self._label())}</b></p>"
-            f"<table style='border-collapse:collapse;margin:4px 0'><tr>{heads}</tr>{body}</table>"
-        )
+                shared = [words(word, rows=len(pairs)) for word in self._row(pair)[:2]]
+                others = [words(word, f"{LEFT};white-space:nowrap", pair.why) for word in self._row(pair)[2:]]
+                rows.append([*(shared if pair is pairs[0] else []), *others])
+        return paragraph(f"<b>{escape(self._label())}</b>") + html_table(rows, striped=True)
 
     def _label(self) -> str:
         return f"Recorded on {self.measured_on}. To measure again: {self.command}"

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from bson import ObjectId
@@ -19,6 +18,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
 from tocdemo.display.code import preformatted
+from tocdemo.display.tables import head, html_table, text_table, words
 from tocdemo.runner import databases, threads
 from tocdemo.runner.result import error_line
 
@@ -148,23 +148,15 @@ class Ways:
         return dict(sum((Counter(row.errors) for row in self.rows), Counter()).most_common())
 
     def __str__(self) -> str:
-        table = [HEADS, *(row.words() for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
-            for row in table
-        ]
+        lines = text_table([HEADS, *(row.words() for row in self.rows)])
         return "\n".join([*lines, "", *(f"{count} × {error}" for error, count in self.errors.items())])
 
     def _repr_html_(self) -> str:
         style = "text-align:left;padding:2px 14px 2px 0"
-        heads = "".join(f"<th style='{style}'>{head}</th>" for head in HEADS)
-        body = "".join(
-            "<tr>" + "".join(f"<td style='{style}'>{escape(word)}</td>" for word in row.words()) + "</tr>"
-            for row in self.rows
-        )
+        rows = [[head(each, style) for each in HEADS]]
+        rows += [[words(word, style) for word in row.words()] for row in self.rows]
         told = preformatted("\n".join(f"{count} × {error}" for error, count in self.errors.items()))
-        return f"<table style='border-collapse:collapse;margin:4px 0'><tr>{heads}</tr>{body}</table>{told}"
+        return html_table(rows, striped=True) + told
 
 
 def measure() -> Ways:

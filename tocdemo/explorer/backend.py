@@ -1,7 +1,6 @@
 """The backend as the explorer runs it: freshly imported, without random waits, telling who sends a command.
 
-`explorer` uses it in its own process, `explorer_processes` in a process for each operation. It knows the
-drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
+It knows the drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from tocdemo.runner.databases import Database
 from tocdemo.runner.fresh import as_before
 from tocdemo.runner.result import error_line
 
-USED_UP = "used up "
+from .orders import USED_UP
 
 # A command as the wire knows it: the server's number of the connection, and the request id.
 Sent = tuple[int, int]

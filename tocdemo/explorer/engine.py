@@ -1,9 +1,8 @@
 """The explorer: run two to four operations of the backend under every order of their database commands.
 
-`lab.interleavings` calls it, and tests hold the backend's concurrency by it. It covers all orders of the data
-commands on `books` (and of the commits), executed one at a time; not the Python interleavings between two
-awaits. It knows the server's gate; `explored_backend` loads a copy of the backend that lies in some folder,
-`explorer_processes` gives each operation a process of its own, and how results look is for `orders_picture`.
+It covers all orders of the data commands on `books` (and of the commits), executed one at a time; not the
+Python interleavings between two awaits. It knows the server's gate, and neither how a backend is loaded nor
+how results look.
 
 How a command finds its operation: each operation runs in a context of its own, a context variable names it
 (Motor carries the context into its executor), a command listener notes the connection and the request id of
@@ -15,7 +14,6 @@ let run out.
 import asyncio
 import collections
 import contextlib
-import dataclasses
 import functools
 import inspect
 import threading
@@ -23,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson import ObjectId
 
@@ -31,8 +29,10 @@ from tocdemo.runner import threads
 from tocdemo.runner.databases import PREFIX, Database
 from tocdemo.server import EmbeddedServer, GateState, Pending
 
-from . import backend, orders_picture, processes
-from .backend import USED_UP, CannotExplore, Notes, Operation, Sent
+from . import backend, processes
+from .backend import CannotExplore, Notes, Operation, Sent
+from .operations import OWNER
+from .orders import USED_UP, Order, Orders, Step
 
 NAME = f"{PREFIX}explorer"
 DATA_COMMANDS = ("find", "insert", "update", "delete", "findAndModify", "aggregate", "count", "distinct")
@@ -44,146 +44,6 @@ MOST = 20_000  # orders; beyond it, nobody waits for the end
 BOOKS_AT_ONCE = 100  # books that are made by one command
 LOOK_AGAIN = 0.002  # seconds: after this the state is looked at again, never taken for quiet
 SAFETY_NET = 30.0  # seconds without any quiet state: the operations wait for something unknown
-
-
-class Step(NamedTuple):
-    """A command of an operation, such as A's "find".
-
-    `waits` when it met a document that a transaction had claimed; it comes a second time, as the step in
-    which it goes on. `effect` is empty, or says that it did nothing: "no match", or the name of an error.
-    """
-
-    letter: str
-    command: str
-    waits: bool = False
-    effect: str = ""
-
-
-@dataclass(frozen=True)
-class Order:
-    """One order: its steps, what each operation gave, and the titles and the version in the book at the end.
-
-    `results` holds for each operation "done", the error's text, or "used up K attempts".
-    """
-
-    steps: tuple[Step, ...]
-    results: tuple[str, ...]
-    titles: tuple[str, ...]
-    version: int
-
-    @property
-    def schedule(self) -> str:
-        """The letters of the operations in order; `replay` takes it."""
-        return "".join(step.letter for step in self.steps)
-
-    @property
-    def loses(self) -> bool:
-        """Whether a change is missing although its caller was told that it was done.
-
-        Every change raises the version by one, so the version counts those that are in the book.
-        """
-        return self.version - 1 < self.results.count("done")
-
-    @property
-    def used_up(self) -> bool:
-        """Whether an operation was ended because it had made all the attempts that it was given."""
-        return any(result.startswith(USED_UP) for result in self.results)
-
-    @property
-    def fails(self) -> bool:
-        """Whether a caller got an error of the operation's own."""
-        return any(result != "done" and not result.startswith(USED_UP) for result in self.results)
-
-    def __str__(self) -> str:
-        return orders_picture.order_line(self)
-
-
-@dataclass(frozen=True)
-class Orders:
-    """Orders of some operations, by their schedules. In a notebook they show themselves as diagrams.
-
-    `covers` says what was explored; `attempts` is the bound that was given, if any; `seconds` how long it
-    took.
-    """
-
-    orders: tuple[Order, ...]
-    covers: str
-    attempts: int | None = None
-    seconds: float = dataclasses.field(default=0.0, compare=False)
-
-    @property
-    def losing(self) -> tuple[Order, ...]:
-        """The orders in which a change was lost silently."""
-        return tuple(order for order in self.orders if order.loses)
-
-    @property
-    def using_up(self) -> tuple[Order, ...]:
-        """The orders in which an operation used up its attempts."""
-        return tuple(order for order in self.orders if order.used_up)
-
-    @property
-    def failing(self) -> tuple[Order, ...]:
-        """The orders in which a caller got an error of the operation's own."""
-        return tuple(order for order in self.orders if order.fails)
-
-    @property
-    def commands(self) -> int:
-        """How many gated commands were sent in all orders together."""
-        return sum(not step.waits for order in self.orders for step in order.steps)
-
-    def outcomes(self) -> dict[tuple[tuple[str, ...], tuple[str, ...], int], list[Order]]:
-        """Return the orders with equal results, titles and version, grouped by these."""
-        groups: dict[Any, list[Order]] = collections.defaultdict(list)
-        for order in self.orders:
-            groups[order.results, order.titles, order.version].append(order)
-        return dict(groups)
-
-    def __str__(self) -> str:
-        return orders_picture.text(self)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {
-            "text/plain": str(self),
-            "text/html": orders_picture.html(self),
-            "application/vnd.tocdemo.orders+json": self.to_json(),
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as plain data."""
-        return {
-            "orders": len(self.orders),
-            "losing": len(self.losing),
-            "using_up": len(self.using_up),
-            "failing": len(self.failing),
-            "commands": self.commands,
-            "covers": self.covers,
-        }
-
-
-def add(title: str) -> Operation:
-    """Return the operation that adds a chapter of this title."""
-    return functools.partial(_call, "add_chapter_with_transaction", {"title": title, "level": 1})
-
-
-def rename(chapter: str, title: str) -> Operation:
-    """Return the operation that gives the chapter with this id another title. The book has ch1 and ch2."""
-    return functools.partial(_call, "update_chapter_with_transaction", chapter, {"title": title})
-
-
-def replace_toc(*titles: str, expected_version: int | None = None) -> Operation:
-    """Return the operation that replaces the whole table of contents. The book's version is 1."""
-    chapters = [{"title": title, "level": 1} for title in titles]
-    toc_data = {"chapters": chapters, "expected_version": expected_version}
-    return functools.partial(_call, "update_toc_with_transaction", toc_data)
-
-
-async def _call(name: str, *arguments: Any) -> Any:
-    """Call a function of the backend. (Not a lambda: another process may have to do it.)"""
-    *arguments, toc, book = arguments
-    return await getattr(toc, name)(book, *arguments, OWNER)
-
-
-OWNER = "user_1"
 
 
 def explore(

@@ -1,6 +1,6 @@
 """Operations that each run in a Python process of their own, as two workers of a web server do.
 
-The explorer starts them with `Processes`; each then runs this module, and is told by a line on its standard
+Each process runs this module, and is told by a line on its standard
 input to run its operation once on a book. It answers with a line for each command that it is about to send or
 that did nothing, and a line with the end. It knows nothing of orders and gates.
 """

@@ -33,8 +33,8 @@ VERBS = {
 }  # each with the module of this folder that has it
 # What lessons import by name, and the module that has it (with None: it is that module).
 HANDED_ON = {
-    "add": ("tocdemo.explorer.engine", "add"),
-    "rename": ("tocdemo.explorer.engine", "rename"),
+    "add": ("tocdemo.explorer.operations", "add"),
+    "rename": ("tocdemo.explorer.operations", "rename"),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
     "ways": ("tocdemo.experiments.ways", None),

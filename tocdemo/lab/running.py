@@ -63,7 +63,7 @@ def run(
         timeout=timeout,
     )
     folder = Path(target) if target is not None else _folder()
-    arguments = [str(folder.resolve())] if target is not None else _neighbours.arguments_for(folder, which)
+    arguments = [str(folder.resolve())] if target is not None else suite.arguments_for(folder, which)
     with _progress_bar() if each else contextlib.nullcontext(silent) as bar:
         result = suite.run(folder, arguments, options, on_progress=bar)
     NOTEBOOK.last_run = dataclasses.replace(result, guess=guess)
@@ -161,7 +161,7 @@ def coverage(
     for path in also:
         if not (folder / path).is_file():
             raise BadInput(f"There is no test file {path!r} in {folder}")
-    arguments = [*_neighbours.arguments_for(folder, which), *(str(folder / path) for path in also)]
+    arguments = [*suite.arguments_for(folder, which), *(str(folder / path) for path in also)]
     return _coverage.measure(folder, module, arguments, backend=backend, timeout=timeout)
 
 

@@ -1,7 +1,7 @@
 """The panel: a switch for each fault and one for the backend, and the grid of 28 that follows at once.
 
 `lab.panel()` shows it in a notebook with ipywidgets. Without widgets `lab.combination` does the same by a
-call. The runs are those of `combinations`: throw-away copies, never the learner's workspace.
+call. The runs are of throw-away copies, never the learner's workspace.
 """
 
 import dataclasses
@@ -11,8 +11,9 @@ import ipywidgets
 
 from tocdemo.display.code import preformatted
 from tocdemo.errors import CannotRun
-from tocdemo.experiments import matrix, matrix_picture
+from tocdemo.experiments import matrix
 from tocdemo.runner import databases
+from tocdemo.subject.changes import CHANGES
 
 _LAYOUT = ipywidgets.Layout(width="24em")
 
@@ -45,7 +46,7 @@ class Panel(ipywidgets.VBox):
         self.shown.value = run._repr_mimebundle_()["text/html"]
 
     def _title(self) -> str:
-        made = [matrix_picture.change(name) for name in self.switches if name not in self.faults]
+        made = [CHANGES[name].name for name in self.switches if name not in self.faults]
         return " + ".join(made) or "no change"
 
     def _changed(self, change: dict[str, Any]) -> None:
@@ -54,6 +55,4 @@ class Panel(ipywidgets.VBox):
 
 
 def _switch(name: str) -> ipywidgets.Checkbox:
-    return ipywidgets.Checkbox(
-        value=False, description=matrix_picture.change(name), indent=False, layout=_LAYOUT
-    )
+    return ipywidgets.Checkbox(value=False, description=CHANGES[name].name, indent=False, layout=_LAYOUT)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from .check import check
+from .static.check import check
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,16 +1,15 @@
-"""The record of one pytest run as plain values: loops, tests, fixtures, clients and the names that held them.
+"""The record of one pytest run as plain values: loops, tests, fixtures, clients, and names that hold clients.
 
-The plugin builds a `Recording`; pictures, notebooks and other tools read it, also from its JSON form. Nothing
-here refers to a live object, and nothing here knows pytest, asyncio or a driver.
+All of it can be written as JSON. Nothing here refers to a live object, and nothing here knows pytest, asyncio
+or a driver.
 """
 
 from __future__ import annotations
 
 import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 SCHEMA = 1
 
@@ -49,7 +48,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Ran:
-    """Loop `loop` ran, once or often, in this phase of this test (and for this fixture, if for one)."""
+    """Loop `loop` ran, once or often, in the phase of the test (and for the fixture) that `first` names."""
 
     loop: int
     first: Place
@@ -59,7 +58,8 @@ class Ran:
 class Test:
     """One test.
 
-    Its outcome ("passed", "failed", "error", "skipped") and the times of its phases in seconds.
+    `outcome` is "passed", "failed", "error" or "skipped", `error` the first line of its error. `phases` maps
+    each phase to its begin and end in seconds since the record began. `loop` ran the test's call.
     """
 
     nodeid: str
@@ -74,9 +74,9 @@ class Test:
 
 @dataclass(frozen=True)
 class Fixture:
-    """One set-up of a fixture for the test that asked first.
+    """One set-up of a fixture, for the test that asked first.
 
-    `end` is None if it was not torn down in the record.
+    `begin`, `ready` and `end` are in seconds since the record began; `end` is None if it was not torn down.
     """
 
     name: str
@@ -89,9 +89,9 @@ class Fixture:
 
 @dataclass(frozen=True)
 class Client:
-    """An async client (or a lock that failed).
+    """An async client, or a lock that was used on a wrong loop.
 
-    `loop` and `bound` are None while it is bound to none, as far as seen.
+    `loop` and `bound` are None as long as no binding was seen.
     """
 
     number: int
@@ -106,9 +106,9 @@ class Client:
 class Use:
     """A use, in `test`, of something that belongs to loop `loop` while loop `running` ran.
 
-    `name` is what the code calls it, `kind` its type, `swallowed` the place whose `except` kept the error
-    from the test, `count` how often it happened in this test. `background` marks uses by a finalizer or by
-    another thread.
+    `name` is what the code calls it, `kind` its type, `swallowed` the place of the `except` that ended its
+    error, `count` how often it happened in this test. `background` marks uses by a finalizer or by another
+    thread.
     """
 
     test: str | None
@@ -126,7 +126,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Holder:
-    """A name in a module that led to a client: `module`.`name`, of type `kind`, and behind it the client.
+    """A name in a module that leads to a client: `module`.`name`, of type `kind`, and behind it the client.
 
     `origin` is "assigned", "imported" or "unknown"; an imported name was copied from module `source`, which
     has it as `source_name`. `stale` says that the name there had come to mean another object.
@@ -145,12 +145,15 @@ class Holder:
     stale: bool = False
 
 
+_Numbered = TypeVar("_Numbered", Loop, Client)
+
+
 @dataclass(frozen=True)
 class Recording:
     """Everything that the plugin saw in one run.
 
-    `explanations` maps the node id of each explained test to its text. `holders` is what the loaded modules
-    held when the first test failed over another loop, or when the last test was over but not yet torn down;
+    `explanations` maps the node id of each explained test to its text. `holders` are those of the moment
+    when the first test failed over another loop, or when the last test was over but not yet torn down;
     `holders_at` is that test's node id, or None if they were found at the end of the run.
     """
 
@@ -176,49 +179,17 @@ class Recording:
         return _numbered(self.clients, number)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return the record as JSON: field for field, with `"loopwatch".
-
-        1`, the number of this form, in front.
-        """
+        """Return the record as JSON: field for field, with `"loopwatch": 1`, the form's number, in front."""
         return json.dumps({"loopwatch": SCHEMA, **asdict(self)}, indent=indent)
 
-    @classmethod
-    def from_json(cls, text: str) -> Recording:
-        """Read what `to_json` wrote; raise ValueError if it is something else or of another form."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a loopwatch record as JSON: {error}") from error
-        if not isinstance(data, dict) or data.pop("loopwatch", None) != SCHEMA:
-            raise ValueError(f'expected a loopwatch record, an object with "loopwatch": {SCHEMA}')
-        try:
-            return _read(cls, data)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"the loopwatch record is damaged: {error}") from error
 
-
-def _numbered(items, number):
+def _numbered(items: tuple[_Numbered, ...], number: int) -> _Numbered:
     for item in items:
         if item.number == number:
             return item
     raise KeyError(number)
 
 
-def _read(kind, data):
-    """Build a value of the annotated type `kind` from its JSON form."""
-    if hasattr(kind, "__dataclass_fields__"):
-        hints = typing.get_type_hints(kind)
-        known = {f.name for f in fields(kind)}
-        if unknown := set(data) - known:
-            raise KeyError(f"unknown field {sorted(unknown)[0]!r}")
-        return kind(**{name: _read(hints[name], value) for name, value in data.items()})
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return None if data is None else _read(next(t for t in inner if t is not type(None)), data)
-    if origin is tuple and inner[-1] is Ellipsis:
-        return tuple(_read(inner[0], item) for item in data)
-    if origin is tuple:
-        return tuple(data)
-    if origin is Mapping:
-        return {key: _read(inner[1], value) for key, value in data.items()}
-    return data
+def short_name(nodeid: str) -> str:
+    """Return the name of a test without its file and class."""
+    return nodeid.rpartition("::")[2]

@@ -1,31 +1,27 @@
-"""A run as a value: what each test did, what the run as a whole showed, and how that looks.
+"""A run as a value, and how it looks: a grid with a cell for each test, the counts, the distinct errors.
 
-In a notebook a run is a grid with a cell for each test, its counts, and its distinct errors. Nothing here
-runs a test.
+Nothing here runs a test. The grid is an HTML table without a script; a symbol says what a colour says.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
-from tocdemo.display import tables
 from tocdemo.display.code import preformatted
 from tocdemo.display.looks import LOOKS
-from tocdemo.display.markup import Markup, bold, element, joined, paragraph, unfolding
+from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, unfolding, words
 from tocdemo.errors import BadInput
 from tocdemo.loopwatch import Recording, pictures
 
-IN_A_ROW = 14  # cells of the grid
-_GRID = tables.Layout(
-    "border-collapse:collapse;margin:4px 0",
-    cell="width:2.1em;height:2.1em;text-align:center;padding:0;border:2px solid transparent;font-weight:bold;"
-    "background-clip:padding-box",
-    row="background:none",
+COLUMNS = 14  # of the grid
+_BOX = (
+    "width:2.1em;height:2.1em;text-align:center;padding:0;border:2px solid transparent;"
+    "font-weight:bold;background-clip:padding-box"
 )
-_ERRORS = tables.Layout(tables.PLAIN.table, cell=tables.LEFT, row="background:none")
-_HEADS = ("#", "test", "outcome", "seconds", "loop", "error")
+_GAP = "margin:6px 0"
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,7 @@ class TestResult:
 
     `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration
     with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace`
-    the traceback of the first test with that error, and `loop` the number of the event loop that it ran on,
-    from 1.
+    the traceback of the first test with that error, and `loop` the number, from 1, of its event loop.
     """
 
     __test__ = False  # for pytest: this is not a test class
@@ -55,7 +50,7 @@ class TestResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many tests passed, failed in the test itself, had an error in a fixture, and were skipped."""
+    """How many tests passed, failed, had an error in a fixture, and were skipped."""
 
     passed: int = 0
     failed: int = 0
@@ -63,65 +58,39 @@ class Counts:
     skipped: int = 0
 
     @classmethod
-    def of(cls, results: Iterable[TestResult]) -> "Counts":
-        """Count the outcomes of these tests."""
-        outcomes = Counter(result.outcome for result in results)
-        return cls(outcomes["passed"], outcomes["failed"], outcomes["error"], outcomes["skipped"])
-
-    @classmethod
     def parse(cls, text: str) -> "Counts":
-        """Read what `str` writes, such as "2 passed, 26 failed". Raises BadInput when it is not that."""
-        counts: dict[str, int] = {}
+        """Return the counts that a text such as "2 passed, 26 failed" names. Raises BadInput for another."""
+        named: dict[str, int] = {}
         for part in text.split(","):
             found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
             if not found:
                 raise BadInput(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
-            counts["errors" if found[2] == "error" else found[2]] = int(found[1])
-        return cls(**counts)
+            named[{"error": "errors"}.get(found[2], found[2])] = int(found[1])
+        return cls(**named)
 
     @property
     def total(self) -> int:
         """How many tests there are."""
-        return sum(asdict(self).values())
+        return self.passed + self.failed + self.errors + self.skipped
 
     @property
     def short(self) -> str:
-        """The counts in short, such as "2 P, 26 F"; what is 0 is left out."""
-        return ", ".join(f"{count} {word[0].upper()}" for word, count in asdict(self).items() if count)
+        """The counts in short, such as "2 P, 26 F"."""
+        numbers = ((self.passed, "P"), (self.failed, "F"), (self.errors, "E"), (self.skipped, "S"))
+        return ", ".join(f"{number} {letter}" for number, letter in numbers if number)
 
     def __str__(self) -> str:
-        words = [
-            f"{count} {'error' if word == 'errors' and count == 1 else word}"
-            for word, count in asdict(self).items()
-            if count
-        ]
-        return ", ".join(words) or "no tests"
-
-
-@dataclass(frozen=True)
-class Explanations:
-    """What loopwatch says of a run's failures: a text for each cause, and how many more tests share one."""
-
-    texts: tuple[str, ...]
-    more: int = 0
-
-    def __str__(self) -> str:
-        if not self.texts:
-            return "No test failed because of another event loop."
-        tail = [f"{self.more} more tests failed for the same cause."] if self.more else []
-        return "\n\n".join([*self.texts, *tail])
-
-    def _repr_html_(self) -> str:
-        return preformatted(str(self))
+        errors = "error" if self.errors == 1 else "errors"
+        words = {"passed": self.passed, "failed": self.failed, errors: self.errors, "skipped": self.skipped}
+        return ", ".join(f"{number} {word}" for word, number in words.items() if number) or "no tests"
 
 
 @dataclass(frozen=True)
 class Run:
     """A run of a test suite. In a notebook it shows itself as a grid, a cell for each test.
 
-    `text` is pytest's own output, `note` says what kept the run from its end (or is empty), `guess` is what a
-    learner expected of it, `recording` holds the events of event loops and clients (or is None, when each
-    test ran alone).
+    `text` is pytest's own output, `note` says what the run could not do (or is empty), `recording` holds the
+    events of event loops and clients (or is None, for a run in another process).
     """
 
     results: tuple[TestResult, ...]
@@ -135,7 +104,8 @@ class Run:
     @property
     def counts(self) -> Counts:
         """How many tests had which outcome."""
-        return Counts.of(self.results)
+        number = Counter(result.outcome for result in self.results)
+        return Counts(number["passed"], number["failed"], number["error"], number["skipped"])
 
     @property
     def passed(self) -> int:
@@ -168,11 +138,6 @@ class Run:
         return bool(self.results) and self.passed == self.total and not self.note
 
     @property
-    def outcome(self) -> str:
-        """What the run is shown as: "passed" when it is green, else the more frequent of the other two."""
-        return "passed" if self.green else "error" if self.errors > self.failed else "failed"
-
-    @property
     def passed_tests(self) -> list[str]:
         """The names of the tests that passed, in order."""
         return [result.name for result in self.results if result.outcome == "passed"]
@@ -198,7 +163,7 @@ class Run:
         """Return the picture of the names that hold a client, the clients, and the event loops."""
         return pictures.who_holds_what(self._recorded())
 
-    def explain(self) -> Explanations:
+    def explain(self) -> "Explanations":
         """Return what loopwatch says of each distinct cross-loop failure."""
         texts = self._recorded().explanations.values()
         full = [text for text in texts if "\n  the same cause as in " not in text]
@@ -207,6 +172,19 @@ class Run:
     def summary(self) -> str:
         """Return the count line, like pytest's last one."""
         return f"{self.counts} in {self.seconds:.2f} s"
+
+    def is_as(self, expected: Counts | None) -> bool:
+        """Return whether the run has these counts; without counts, whether all passed."""
+        return self.green if expected is None else not self.note and self.counts == expected
+
+    def listing(self) -> str:
+        """Return the run as lines for a terminal: every test, then the symbols and the counts."""
+        width = max((len(result.name) for result in self.results), default=0)
+        lines = [
+            f"{number:3}  {result.name:{width}}  {result.outcome:7} {result.error}".rstrip()
+            for number, result in enumerate(self.results, 1)
+        ]
+        return "\n".join([*lines, str(self)])
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain data: the counts, the distinct errors, and every test."""
@@ -218,7 +196,11 @@ class Run:
 
     def contract(self) -> dict[str, Any]:
         """Return what a lesson's manifest is held to."""
-        return asdict(self.counts) | {
+        return {
+            "passed": self.passed,
+            "failed": self.failed,
+            "errors": self.errors,
+            "skipped": self.skipped,
             "total": self.total,
             "error_lines": self.error_lines,
             "passed_tests": self.passed_tests,
@@ -238,6 +220,23 @@ class Run:
             "text/html": _html(self),
             "application/vnd.tocdemo.run+json": self.contract(),
         }
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """What loopwatch says of a run's failures: a text for each cause, and how many more tests share one."""
+
+    texts: tuple[str, ...]
+    more: int = 0
+
+    def __str__(self) -> str:
+        if not self.texts:
+            return "No test failed because of another event loop."
+        tail = [f"{self.more} more tests failed for the same cause."] if self.more else []
+        return "\n\n".join([*self.texts, *tail])
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
 
 
 def error_line(error: BaseException) -> str:
@@ -271,71 +270,64 @@ def together(runs: Iterable[Run], title: str) -> Run:
 
 
 def _text(run: Run) -> str:
-    """Return the run as lines of text: the symbols in a row, the counts, the errors, the guess, the note."""
+    """Return the run as lines: the symbols in a row, the counts, the errors, the guess, the note."""
     symbols = "".join(LOOKS[result.outcome].symbol for result in run.results)
     lines = [f"{symbols}  {run.title}: {run.summary()}"]
     lines += [f"  {count} × {error}" for error, count in run.error_lines.items()]
     if run.guess is not None:
-        lines.append(_verdict(run, run.guess))
+        lines.append(_guess_line(run, run.guess))
     if run.note:
         lines.append(run.note)
     return "\n".join(lines)
 
 
-def _html(run: Run) -> Markup:
+def _html(run: Run) -> str:
     """Return the run as HTML: grid, counts and errors, and a table of all tests to unfold."""
-    parts = [_grid(run), paragraph(bold(f"{run.title}: {run.summary()}"), margin="6px 0")]
+    parts = [_grid(run), paragraph(f"<b>{escape(run.title)}: {escape(run.summary())}</b>", _GAP)]
     if run.error_lines:
-        parts.append(_errors(run))
+        parts.append(html_table(_error(*each) for each in run.error_lines.items()))
     if run.guess is not None:
-        parts.append(paragraph(_verdict(run, run.guess), margin="6px 0"))
+        parts.append(paragraph(escape(_guess_line(run, run.guess)), _GAP))
     if run.note:
-        parts.append(paragraph(bold("Note:"), f" {run.note}", margin="6px 0"))
-    what = "The test" if run.total == 1 else f"The {run.total} tests"
-    return joined(*parts, unfolding(f"{what} as a table", _table(run)))
+        parts.append(paragraph(f"<b>Note:</b> {escape(run.note)}", _GAP))
+    title = "The test" if run.total == 1 else f"The {run.total} tests"
+    heads = [head(each) for each in ("#", "test", "outcome", "seconds", "loop", "error")]
+    rows = [_row(number, result) for number, result in enumerate(run.results, 1)]
+    return "".join([*parts, unfolding(f"{title} as a table", html_table([heads, *rows], striped=True))])
 
 
-def _verdict(run: Run, guess: Counts) -> str:
-    """Return what is to be said of a guess: only a whole run of so many tests can judge it."""
-    if run.note:
-        return f"You predicted {guess}. The run did not come to its end, so it cannot tell."
-    if guess.total != run.total:
-        guessed = f"{guess.total} test{'' if guess.total == 1 else 's'}"
-        there = f"there {'is' if run.total == 1 else 'are'} {run.total}"
-        return f"You predicted {guess}: that is {guessed}, and {there}."
-    right = guess == run.counts
-    verdict = "Your prediction was right." if right else "They differ: what did you not expect?"
-    return f"You predicted: {guess}. Measured: {run.counts}. {verdict}"
+def _grid(run: Run) -> str:
+    boxes = [_box(number, result, run) for number, result in enumerate(run.results, 1)]
+    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
+    return html_table(rows, label=f"{run.title}: {run.summary()}")
 
 
-def _grid(run: Run) -> Markup:
-    cells = [_cell(number, result, run) for number, result in enumerate(run.results, 1)]
-    rows = [cells[start : start + IN_A_ROW] for start in range(0, len(cells), IN_A_ROW)]
-    return tables.html(rows, layout=_GRID, label=f"{run.title}: {run.summary()}")
-
-
-def _cell(number: int, result: TestResult, run: Run) -> tables.Cell:
+def _box(number: int, result: TestResult, run: Run) -> Cell:
     look = LOOKS[result.outcome]
     lines = [f"{number}. {result.name}: {look.word}", result.error]
     if run.recording is not None:
         lines.append(run.recording.explanations.get(result.nodeid, ""))
-    return tables.Cell(look.symbol, look.style, title="\n".join(line for line in lines if line))
+    style = f"{_BOX};background:{look.background};color:{look.colour}"
+    return Cell(look.symbol, style, "\n".join(line for line in lines if line))
 
 
-def _errors(run: Run) -> Markup:
-    rows = [
-        (tables.Cell(f"{count} ×", "white-space:nowrap"), element("code", error))
-        for error, count in run.error_lines.items()
-    ]
-    return tables.html(rows, layout=_ERRORS)
+def _error(error: str, count: int) -> list[Cell]:
+    return [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
 
 
-def _table(run: Run) -> Markup:
-    return tables.html([_row(number, result) for number, result in enumerate(run.results, 1)], _HEADS)
-
-
-def _row(number: int, result: TestResult) -> tuple[str, ...]:
+def _row(number: int, result: TestResult) -> list[Cell]:
     look = LOOKS[result.outcome]
     loop = "" if result.loop is None else f"#{result.loop}"
-    outcome = f"{look.symbol} {look.word}"
-    return str(number), result.name, outcome, f"{result.seconds:.3f}", loop, result.error
+    values = (number, result.name, f"{look.symbol} {look.word}", f"{result.seconds:.3f}", loop, result.error)
+    return [words(value) for value in values]
+
+
+def _guess_line(run: Run, guess: Counts) -> str:
+    said = f"You predicted: {guess}."
+    if run.note:
+        return f"{said} The run did not reach its end, so it is not compared."
+    if guess.total != run.total:
+        return f"{said} That is {guess.total} tests, and there are {run.total}. Measured: {run.counts}."
+    right = guess == run.counts
+    verdict = "Your prediction was right." if right else "They differ: what did you not expect?"
+    return f"{said} Measured: {run.counts}. {verdict}"

@@ -4,11 +4,11 @@ Where the suite lies, and in which state, is for the caller to say.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tocdemo.errors import CannotRun
+from tocdemo.errors import BadInput, CannotRun
 from tocdemo.subject import sources
 
 from . import local, worker
@@ -16,10 +16,21 @@ from .options import RunOptions
 from .progress import Progress, silent
 from .result import Run, TestResult
 
+Runner = Callable[..., Run]
 
-def arguments_for(folder: Path) -> list[str]:
-    """Return pytest's arguments for the 28 in a copy of the backend."""
-    return [str(folder / sources.SUITE)]
+
+def arguments_for(folder: Path, which: str = "toc") -> list[str]:
+    """Return pytest's arguments for the 28 ("toc"), the 26 ("neighbours") or the 54 ("all") in `folder`.
+
+    Raises BadInput when `which` is none of these, CannotRun when the neighbours are not there.
+    """
+    if which not in sources.SUITES:
+        raise BadInput(f"There are no tests {which!r}; expected one of {', '.join(sources.SUITES)}")
+    paths = sources.SUITES[which]
+    missing = [path for path in paths if path in sources.NEIGHBOURS and not (folder / path).exists()]
+    if missing:
+        raise CannotRun(f"There is no {missing[0]} in {folder}: run lab.workspace(…, neighbours=True) first")
+    return [str(folder / path) for path in paths]
 
 
 def run(
@@ -46,3 +57,12 @@ def run(
     if plugins:
         raise CannotRun("Plugins of this process are not there in a new one: run without new_process")
     return worker.run(folder, arguments, options)
+
+
+def run_copy(files: Mapping[str, str], which: str = "toc", *, run: Runner = run, **options: Any) -> Run:
+    """Run the tests of `which` in a throw-away copy of the backend that consists of these files.
+
+    `run` does it, with the copy's folder, pytest's arguments and `options`: `suite.run`, or that of a Worker.
+    """
+    with sources.copied(files) as copy:
+        return run(copy, arguments_for(copy, which), **options)

@@ -5,10 +5,12 @@
     with EmbeddedServer(replica_set="rs0") as server:
         client = pymongo.MongoClient(server.uri)
 
-Read it in this order: `framing` (bytes), `server` (sockets and threads), `dispatcher` (the way of a request),
-`commands`, `sessions` (transactions and retries), `storage` (documents, snapshots, claims); below them
-`matching`, `updating`, `projecting`, `pipelines`, `values`. `gate`, `failpoints` and `commandlog` are what
-tests direct it with. README.md lists what it does and what it does not.
+It must not know the rest of the package. Read it in this order: `framing` (bytes), `server` (sockets and
+threads), `dispatcher` (the way of a request), `context` (what a running command may use), `commands` (a
+module for each kind), `sessions` (transactions and retries), `storage` (documents, snapshots, claims), and
+below them `query` (filters, updates, projections, pipelines, BSON's order). `waiting`, `cursors` and `errors`
+are small. `gate`, `failpoints` and `commandlog` are what tests direct it with. README.md lists what it does
+and what it does not.
 """
 
 from .commandlog import CommandRecord

@@ -1,4 +1,7 @@
-"""The command log: a bounded list of what clients sent, for tests and lessons to look at as `server.log`."""
+"""The command log: a bounded list of what clients sent, as it arrived.
+
+It must not know what commands mean, or what becomes of them.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,12 @@ _LENGTH = 10_000
 
 
 class CommandRecord(NamedTuple):
-    """One command as it arrived, never changed afterwards.
+    """One command as it arrived.
 
-    Attributes:
-        command: its name, as the client wrote it.
-        database: the database's name.
-        collection: the collection's name, "" for a command without one.
-        request_id: the wire frame's request id.
-        connection_id: the server's number for the connection.
-        session_id: the bytes of `lsid.id`, or None.
-        txn_number: `txnNumber`, or None.
-        autocommit: False in a transaction, else None.
-        start_transaction: True at a transaction's first command, else None.
+    `command` is its name, as the client wrote it; `collection` is "" for a command without one; `request_id`
+    is the wire frame's, `connection_id` the server's own number for the connection. `session_id` holds the
+    bytes of `lsid.id`, or None; `txn_number` is `txnNumber`, or None; `autocommit` is False in a transaction,
+    else None; `start_transaction` is True at a transaction's first command, else None.
     """
 
     command: str
@@ -35,7 +32,7 @@ class CommandRecord(NamedTuple):
 
 
 class CommandLog:
-    """The last 10,000 commands. `records` is the list, `clear()` empties it."""
+    """The last 10,000 commands."""
 
     def __init__(self) -> None:
         self._records: deque[CommandRecord] = deque(maxlen=_LENGTH)
@@ -45,7 +42,3 @@ class CommandLog:
     def records(self) -> list[CommandRecord]:
         """A copy of the list, oldest first."""
         return list(self._records)
-
-    def clear(self) -> None:
-        """Forget everything so far."""
-        self._records.clear()

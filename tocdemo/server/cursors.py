@@ -1,7 +1,7 @@
 """Cursors: what find and aggregate found and a client has not fetched yet.
 
-Commands use it. A cursor holds references to documents, which are never changed in place, so it is cheap and
-shows the collection as it was when the query ran.
+It must not know where documents come from. A cursor holds references to them, and they are never changed in
+place, so it is cheap and shows the collection as it was when the query ran.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bson import Int64
 
 from .errors import CommandError
 from .framing import CODEC, MAX_DOCUMENT_BYTES
-from .values import Document
+from .query.values import Document
 
 FIRST_BATCH = 101
 _MAX_CURSORS = 10_000
@@ -34,7 +34,7 @@ class Cursor:
     documents: Iterator[Document]
     project: Callable[[Document], Document] | None
     used: float
-    limited: bool = False
+    limited: bool
 
     def batch(self, size: int | None) -> tuple[list[Document], bool]:
         """Up to `size` documents and 16 MiB of them, and whether the cursor is at its end."""
@@ -74,11 +74,18 @@ class Cursors:
         single: bool = False,
         limited: bool = False,
     ) -> Document:
-        """The reply's `cursor` document; the rest stays open unless `single`. `limited`: there was a
-        maxTimeMS.
+        """The reply's `cursor` document, with up to `size` documents; the rest stays open unless `single`.
+        `limited` says that the command had a maxTimeMS.
         """
         now = time.monotonic()
-        cursor = Cursor(secrets.randbits(62) + 1, namespace, documents, project, now, limited)
+        cursor = Cursor(
+            cursor_id=secrets.randbits(62) + 1,
+            namespace=namespace,
+            documents=documents,
+            project=project,
+            used=now,
+            limited=limited,
+        )
         batch, at_end = cursor.batch(size)
         if at_end or single:
             return {"id": Int64(0), "ns": namespace, "firstBatch": batch}
@@ -87,10 +94,8 @@ class Cursors:
         return {"id": Int64(cursor.cursor_id), "ns": namespace, "firstBatch": batch}
 
     def next_batch(self, cursor_id: int, namespace: str, size: int | None) -> Document:
-        """The reply's `cursor` document for getMore.
-
-        Raises:
-            CommandError: 43 when there is no such cursor, 13 when it belongs to another collection.
+        """The reply's `cursor` document for getMore, with up to `size` documents, or as many as fit.
+        CommandError 43 when there is no such cursor, 13 when it belongs to another collection.
         """
         cursor = self._open.get(cursor_id)
         if cursor is None:

@@ -1,7 +1,8 @@
 """MongoDB's error replies: a code, its name, a message, and the labels that drivers act on.
 
-Every module here raises `CommandError`; the dispatcher alone turns one into a reply. Codes and names are
-those of MongoDB's `error_codes.yml`; labels follow the transactions and the retryable writes specifications.
+It must not know what fails. Everything else raises `CommandError`, which becomes a reply in one place, or
+`CloseConnection`, after which there is none. Codes and names are those of MongoDB's `error_codes.yml`; labels
+follow the transactions and the retryable writes specifications.
 """
 
 from __future__ import annotations
@@ -80,13 +81,13 @@ RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 1
 _TRANSIENT_CODES = frozenset({24, 112, 239, 246, 251, 267})
 
 
-class CommandError(Exception):
-    """What a command answers when it fails.
+class CloseConnection(Exception):
+    """A fail point, the gate or a shutdown wants the connection closed without a reply."""
 
-    Args:
-        code: MongoDB's error code.
-        message: the reply's `errmsg`.
-        extra: further fields of the reply, for example `keyPattern`.
+
+class CommandError(Exception):
+    """What a command answers when it fails: MongoDB's error code, the reply's `errmsg`, and further fields of
+    the reply, for example `keyPattern`.
     """
 
     def __init__(self, code: int, message: str, **extra: Any) -> None:
@@ -125,17 +126,11 @@ def labels_for(
     in_transaction: bool,
     retryable_write: bool,
 ) -> list[str]:
-    """The error labels that a server of MongoDB 4.4 or later adds by itself.
+    """The error labels, often none, that a server of MongoDB 4.4 or later adds by itself.
 
-    Args:
-        code: the error's code; None when the command itself succeeded.
-        write_concern_code: the code of its `writeConcernError`, or None.
-        name: the command's name, in lower case.
-        in_transaction: whether the command carried `autocommit: false`.
-        retryable_write: whether it carried a `txnNumber` outside a transaction.
-
-    Returns:
-        The labels, often none.
+    `code` is the error's, None when the command itself succeeded; `write_concern_code` that of its
+    `writeConcernError`, or None. `name` is the command's name in lower case, `in_transaction` says whether it
+    carried `autocommit: false`, `retryable_write` whether it carried a `txnNumber` outside a transaction.
     """
     ending = name in ("committransaction", "aborttransaction")
     if in_transaction and code in _TRANSIENT_CODES:

@@ -1,7 +1,7 @@
 """Fail points: errors on demand, by MongoDB's own `configureFailPoint`.
 
-The dispatcher asks `FailPoints.hit` before it runs a command. Source: "The failCommand Fail Point" in
-MongoDB's `src/mongo/db/commands/failcommand.md` and the drivers' transactions test format.
+It must not know how a command is run: it says what has to become of it. Source: "The failCommand Fail Point"
+in MongoDB's `src/mongo/db/commands/failcommand.md` and the drivers' transactions test format.
 
     client.admin.command("configureFailPoint", "failCommand", mode={"times": 1},
                          data={"failCommands": ["insert"], "errorCode": 91, "errorLabels":
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .errors import CommandError
-from .values import Document, is_number
+from .query.values import Document, is_number
 
 _KNOWN = ("failCommand", "onPrimaryTransactionalWrite", "maxTimeAlwaysTimeOut")
 _NEVER_FAILS = frozenset({"configurefailpoint"})
@@ -24,21 +24,16 @@ _MAX_BLOCK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Failure:
-    """What a command that met a fail point must do.
-
-    Attributes:
-        block_seconds: sleep first.
-        close_connection: close the connection without a reply.
-        error_code: answer with this error and do not run; None to run.
-        error_labels: exactly these labels, or None for those that the server adds by itself.
-        write_concern_error: run, and add this to the reply.
+    """What a command that met a fail point must do: sleep first, close the connection without a reply, answer
+    with an error code and not run (None to run), with exactly these labels (None for those that the server
+    adds by itself), or run and add a writeConcernError to the reply.
     """
 
-    block_seconds: float = 0.0
-    close_connection: bool = False
-    error_code: int | None = None
-    error_labels: list[str] | None = None
-    write_concern_error: Document | None = None
+    block_seconds: float
+    close_connection: bool
+    error_code: int | None
+    error_labels: list[str] | None
+    write_concern_error: Document | None
 
 
 @dataclass
@@ -62,16 +57,11 @@ class FailPoints:
         return bool(self._points)
 
     def configure(self, command: Document) -> None:
-        """Do what a `configureFailPoint` command says.
+        """Do what a command `{"configureFailPoint": "failCommand", "mode": …, "data": {…}}` says.
 
-        Args:
-            command: `{"configureFailPoint": "failCommand", "mode": …, "data": {…}}`; mode is "off",
-                "alwaysOn", `{"times": n}` or `{"skip": n}`; data may hold failCommands, errorCode,
-                errorLabels, closeConnection, blockConnection with blockTimeMS, writeConcernError, appName
-                and namespace.
-
-        Raises:
-            CommandError: for another fail point, mode or data.
+        Mode is "off", "alwaysOn", `{"times": n}` or `{"skip": n}`; data may hold failCommands, errorCode,
+        errorLabels, closeConnection, blockConnection with blockTimeMS, writeConcernError, appName and
+        namespace. CommandError for another fail point, mode or data.
         """
         name = command["configureFailPoint"]
         if name not in _KNOWN:
@@ -82,7 +72,10 @@ class FailPoints:
             ((kind, number),) = mode.items()
             if not is_number(number) or number < 0:
                 raise CommandError(2, f"'{kind}' must be a whole number from 0")
-            setattr(point, kind, int(number))
+            if kind == "times":
+                point.times = int(number)
+            else:
+                point.skip = int(number)
         elif mode not in ("alwaysOn", "off"):
             raise CommandError(2, "mode must be 'off', 'alwaysOn', {times: n} or {skip: n}")
         _check_data(name, mode, data)
@@ -94,12 +87,8 @@ class FailPoints:
                 self._points[name] = point
 
     def hit(self, command: str, app_name: str, namespace: str) -> Failure | None:
-        """What happens to a command, if anything; counts it.
-
-        Args:
-            command: its name in lower case.
-            app_name: the client's application name from its hello.
-            namespace: database and collection, joined by a dot.
+        """What happens to a command (its name in lower case), if anything; counts it. `app_name` is the
+        client's application name from its hello, `namespace` database and collection, joined by a dot.
         """
         with self._lock:
             point = self._points.get("failCommand")
@@ -112,11 +101,11 @@ class FailPoints:
                 return None
         block = data.get("blockTimeMS", 0) / 1000 if data.get("blockConnection") else 0.0
         return Failure(
-            min(block, _MAX_BLOCK_SECONDS),
-            bool(data.get("closeConnection")),
-            data.get("errorCode"),
-            data.get("errorLabels"),
-            data.get("writeConcernError"),
+            block_seconds=min(block, _MAX_BLOCK_SECONDS),
+            close_connection=bool(data.get("closeConnection")),
+            error_code=data.get("errorCode"),
+            error_labels=data.get("errorLabels"),
+            write_concern_error=data.get("writeConcernError"),
         )
 
     def times_out(self) -> bool:
@@ -125,15 +114,11 @@ class FailPoints:
             point = self._points.get("maxTimeAlwaysTimeOut")
             return point is not None and self._counts("maxTimeAlwaysTimeOut", point)
 
-    def hit_write(self, statements: int) -> str:
-        """What onPrimaryTransactionalWrite does to a retryable write, asked once before each.
-
-        Args:
-            statements: how many documents or statements the command holds: `skip` and `times` count these.
-
-        Returns:
-            "" for nothing, "before" to close the connection without writing (failBeforeCommitExceptionCode),
-            "after" to write and then close it.
+    def hit_write(self, statements: int) -> Literal["", "before", "after"]:
+        """What onPrimaryTransactionalWrite does to a retryable write, asked once before each: nothing (""),
+        close the connection without writing ("before", by failBeforeCommitExceptionCode), or write and then
+        close it ("after"). `statements` says how many documents or statements the command holds: `skip` and
+        `times` count these.
         """
         with self._lock:
             for _ in range(statements):

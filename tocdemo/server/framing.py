@@ -1,7 +1,7 @@
 """Messages of the MongoDB wire protocol: bytes in, a request out; a reply in, bytes out.
 
-The server's connection threads call it, and nothing else does. It must not know what a command means: it
-checks lengths, opcodes and BSON, and says in one of two errors what is wrong with them.
+It must not know what a command means: it checks lengths, opcodes and BSON, and says in one of two errors what
+is wrong with them.
 
 Source: the OP_MSG specification (https://github.com/mongodb/specifications, message/OP_MSG) and "MongoDB Wire
 Protocol" in MongoDB's manual (OP_QUERY and OP_REPLY, which drivers still use for their first handshake).
@@ -52,10 +52,8 @@ class ProtocolError(Exception):
 class MalformedRequest(Exception):
     """The message's frame is whole but its content is not: answered with an error, the connection lives on.
 
-    Args:
-        request: what is known of the message, enough to answer it.
-        message: what is wrong, in one line.
-        code: MongoDB's error code.
+    `request` is what is known of the message, enough to answer it; `message` says what is wrong, in one line;
+    `code` is MongoDB's.
     """
 
     def __init__(self, request: Request, message: str, code: int = 22) -> None:
@@ -67,12 +65,10 @@ class MalformedRequest(Exception):
 class Request(NamedTuple):
     """One command, as it came off the wire.
 
-    Attributes:
-        request_id: the frame's request id, which a driver's command listener reports as `request_id`.
-        command: the command document; its first key is the command's name, `$db` the database.
-        wants_reply: False for an unacknowledged write (the flag moreToCome).
-        legacy: True when it came as OP_QUERY and must be answered by OP_REPLY.
-        exhaust_allowed: whether one getMore may be answered by all the batches to come.
+    `request_id` is the frame's, which a driver's command listener reports by the same name. The first key of
+    `command` is the command's name, `$db` the database. `wants_reply` is False for an unacknowledged write
+    (the flag moreToCome); `legacy` is True when it came as OP_QUERY and must be answered by OP_REPLY;
+    `exhaust_allowed` says whether one getMore may be answered by all the batches to come.
     """
 
     request_id: int
@@ -83,16 +79,10 @@ class Request(NamedTuple):
 
 
 def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
-    """Read one whole message.
+    """Read one whole message, with its header; None when the stream ended between two messages.
 
-    Args:
-        receive: called with a number of bytes, returns exactly so many, or fewer at the end of the stream.
-
-    Returns:
-        The message with its header, or None when the stream ended between two messages.
-
-    Raises:
-        ProtocolError: the length is impossible, the opcode unknown, or the stream ended inside a message.
+    `receive` is called with a number of bytes and returns exactly so many, or fewer at the end of the stream.
+    ProtocolError when the length is impossible, the opcode unknown, or the stream ended inside a message.
     """
     head = receive(HEADER_BYTES)
     if not head:
@@ -114,11 +104,8 @@ def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
 
 
 def parse(frame: bytes) -> Request:
-    """Make a request of a whole message.
-
-    Raises:
-        ProtocolError: an opcode that a MongoDB server does not take, or no longer takes.
-        MalformedRequest: flags, sections or BSON that are broken.
+    """Make a request of a whole message. ProtocolError for an opcode that a MongoDB server does not take, or
+    no longer takes; MalformedRequest for flags, sections or BSON that are broken.
     """
     length, request_id, _, opcode = _HEADER.unpack_from(frame)
     if opcode == OP_MSG:
@@ -231,13 +218,8 @@ def _decode(data: bytes, broken: Request) -> dict[str, Any]:
 def encode_reply(
     request: Request, reply: dict[str, Any], response_id: int, *, more_to_come: bool = False
 ) -> bytes:
-    """The bytes that answer a request.
-
-    Args:
-        request: what is answered: its id and its opcode decide the form.
-        reply: the reply document.
-        response_id: the frame's own request id.
-        more_to_come: say that another reply follows without a request.
+    """The bytes that answer a request, whose id and opcode decide the form. `response_id` is the frame's own
+    request id; `more_to_come` says that another reply follows without a request.
     """
     document = bson.encode(reply, False, CODEC)
     if request.legacy:

@@ -1,9 +1,8 @@
-"""The gate: hold commands before they run, see what is held or blocked, let them go in an order of one's
-choice.
+"""The gate: hold commands before they run, see what is held or blocked, let them go in a chosen order.
 
-Lessons and tests use it as `server.gate`; the dispatcher passes every command through it. It knows commands
-by name, collection and wire request id only. (A driver's `CommandStartedEvent.request_id` is that id: so a
-listener can say which of several clients, tasks or operations sent a held command.)
+It must not know what commands do: it knows them by name, collection and wire request id only. (A driver's
+`CommandStartedEvent.request_id` is that id: so a listener can say which of several clients, tasks or
+operations sent a held command.)
 
     with server.gate.hold(collection="books", commands=["find", "update"]):
         ...                                           # start operations in threads or tasks
@@ -18,9 +17,9 @@ Knowing without time-outs that all is quiet: at every moment each command that p
 exactly one of three states. It is *held* (waits for `release` or `cut`), *blocked* (waits in the server for
 a document that a transaction has claimed) or *running* (from its release until its reply is written). When
 the end of a transaction frees a document, whoever was blocked on it is running before the commit's own reply
-is written. So an explorer of n client operations may act when `len(held) + len(blocked) + finished == n and
-not running`, where `finished` counts the operations that came to an end on the client's side; call
-`notify()` when that number changes, and `wait_for` looks again.
+is written. So whoever runs n client operations may act when `len(held) + len(blocked) + finished == n and not
+running`, where `finished` counts the operations that came to an end on the client's side: look at `state`
+when that number changes, and whenever `on_change` tells of a change here.
 
 The commands by which drivers watch a server on their own account (hello, endSessions) never meet the gate.
 """
@@ -31,23 +30,19 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+from .commandlog import CommandRecord
+from .errors import CloseConnection, CommandError
 
 UNGATED = frozenset({"hello", "ismaster", "endsessions"})
+_State = Literal["held", "blocked", "running", "cut", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One command at the gate or behind it.
-
-    Attributes:
-        ticket: a number that rises with every command that meets the gate.
-        command: its name, as the client wrote it.
-        database: the database's name.
-        collection: the collection's name, "" for a command without one.
-        request_id: the wire frame's request id.
-        connection_id: the server's number for the connection.
-        session_id: the bytes of `lsid.id`, or None.
+    """One command at the gate or behind it: as the log shows it (see `CommandRecord`), with a ticket, a
+    number that rises with every command that meets the gate.
     """
 
     ticket: int
@@ -56,7 +51,7 @@ class Pending:
     collection: str
     request_id: int
     connection_id: int
-    session_id: bytes | None = None
+    session_id: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +63,8 @@ class GateState:
     running: tuple[Pending, ...] = ()
 
 
-class Cut(Exception):
-    """The command must not run, and its connection must be closed."""
-
-
-class Refused(Exception):
-    """The command must not run; the message is the error that answers it."""
-
-
 class Hold:
-    """A rule that holds commands; ends with `stop()` or at the end of its `with` block, which lets all of
-    them go.
-    """
+    """A rule that holds commands. The end of its `with` block, or `stop()`, lets all of them go."""
 
     def __init__(
         self,
@@ -117,13 +102,13 @@ class Hold:
 
 
 class Gate:
-    """See the module's docstring. Its methods may be called from any thread."""
+    """The gate of one server, as the module's docstring tells. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._holds: list[Hold] = []
-        self._states: dict[int, tuple[Pending, str]] = {}
+        self._states: dict[int, tuple[Pending, _State]] = {}
         self._refusals: dict[int, str] = {}
         # A condition for each held command, so that a change does not wake all of them.
         self._decided: dict[int, threading.Condition] = {}
@@ -136,34 +121,22 @@ class Gate:
         self,
         collection: str | None = None,
         commands: Iterable[str] | None = None,
-        request_ids: Iterable[int] | None = None,
         accepts: Callable[[Pending], bool] | None = None,
         *,
         after_waiting: bool = False,
     ) -> Hold:
-        """Hold every command that fits all that is given, from now on.
+        """Hold every command that fits all that is given, from now on; the rule is a context manager.
 
-        Args:
-            collection: the collection's name; None for any, and for commands without one.
-            commands: names of commands, in any case; None for all.
-            request_ids: wire request ids; None for all.
-            accepts: a further condition; called on the server's threads, under the gate's lock: keep it
-                short.
-            after_waiting: hold a command again when the document that it was blocked on is free: then several
-                that waited for it go on in an order of one's choice, too.
-
-        Returns:
-            The rule, usable as a context manager.
+        `collection` is a collection's name, None for any, and for commands without one; `commands` are names
+        in any case, None for all. `accepts` is a further condition, called on the server's threads under the
+        gate's lock: keep it short. `after_waiting` holds a command again when the document that it was
+        blocked on is free: then several that waited for it go on in a chosen order, too. TypeError for a
+        string instead of a list of names.
         """
         if isinstance(commands, str):
             raise TypeError('commands must be a list of names, for example ["find", "update"], not a string')
         names = None if commands is None else frozenset(name.lower() for name in commands)
-        wanted = None if request_ids is None else frozenset(request_ids)
-
-        def test(pending: Pending) -> bool:
-            return (wanted is None or pending.request_id in wanted) and (accepts is None or accepts(pending))
-
-        rule = Hold(self, collection, names, test, after_waiting)
+        rule = Hold(self, collection, names, accepts, after_waiting)
         with self._lock:
             self._holds.append(rule)
         return rule
@@ -175,64 +148,41 @@ class Gate:
             return self._snapshot()
 
     def release(self, pending: Pending) -> None:
-        """Let a held command run.
-
-        Raises:
-            ValueError: it is not held (any more).
-        """
+        """Let a held command run. ValueError when it is not held (any more)."""
         self._decide(pending, "running")
 
     def cut(self, pending: Pending) -> None:
         """Close the connection of a held command, which then never runs: for the client, the server died.
-
-        Raises:
-            ValueError: it is not held (any more).
+        ValueError when it is not held (any more).
         """
         self._decide(pending, "cut")
 
     def refuse(self, pending: Pending, message: str) -> None:
         """Answer a held command with an error (11601, Interrupted), which no driver takes for a reason to
-        try again. It does not run.
-
-        Raises:
-            ValueError: it is not held (any more).
+        try again. It does not run. ValueError when it is not held (any more).
         """
         with self._lock:
             self._decide(pending, "refused")
             self._refusals[pending.ticket] = message  # nobody reads it before the lock is free
 
     def wait_for(self, condition: Callable[[GateState], bool], timeout: float | None = None) -> GateState:
-        """Wait until the condition holds of the state.
+        """Wait until the condition holds of the state, and return that state.
 
-        Args:
-            condition: looked at now and after every change; called under the gate's lock: keep it short.
-            timeout: seconds, as a safety net only; None waits for ever.
-
-        Returns:
-            The state of which it held.
-
-        Raises:
-            TimeoutError: with the state, when the time is over.
+        The condition is looked at now and after every change, under the gate's lock: keep it short. `timeout`
+        is in seconds, as a safety net only; None waits for ever. TimeoutError, with the state, when it is
+        over.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self._snapshot()), timeout):
                 raise TimeoutError(f"the gate did not reach the state in {timeout} s: {self._snapshot()}")
             return self._snapshot()
 
-    def notify(self) -> None:
-        """Make every `wait_for` look at its condition again: something outside the server changed."""
-        with self._lock:
-            self._changed.notify_all()
-
     def on_change(self, listener: Callable[[GateState], None]) -> Callable[[], None]:
-        """Call a function with the new state after every change, on the thread that made the change.
+        """Call a function with the new state after every change, on the thread that made the change, until
+        the function that is returned is called.
 
-        Args:
-            listener: called under the gate's lock: it must be short and must not call the gate's methods
-                (`loop.call_soon_threadsafe(queue.put_nowait, state)` is the usual one).
-
-        Returns:
-            A function that ends it.
+        The listener is called under the gate's lock: it must be short and must not call the gate's methods
+        (`loop.call_soon_threadsafe(queue.put_nowait, state)` is the usual one).
         """
         with self._lock:
             self._listeners.append(listener)
@@ -245,32 +195,27 @@ class Gate:
         """Whether any rule holds or anything is pending: if not, commands need not come here."""
         return bool(self._holds or self._states)
 
-    def arrive(self, pending: Pending) -> Pending:
-        """Called with each command, on its connection's thread; returns when it may run.
-
-        Returns:
-            The command with its ticket.
-
-        Raises:
-            Cut: its connection must be closed.
-            Refused: it must be answered with this error.
-        """
+    def arrive(self, record: CommandRecord) -> Pending:
+        """Take in a command, on its connection's thread; returns when it may run. Raises as `pass_on`."""
         with self._lock:
             self._tickets += 1
             pending = Pending(
-                self._tickets, pending.command, pending.database, pending.collection,
-                pending.request_id, pending.connection_id, pending.session_id,
-            )  # fmt: skip
+                ticket=self._tickets,
+                command=record.command,
+                database=record.database,
+                collection=record.collection,
+                request_id=record.request_id,
+                connection_id=record.connection_id,
+                session_id=record.session_id,
+            )
             held = any(rule.applies(pending) for rule in self._holds)
             self._set(pending, "held" if held else "running")
             self.pass_on(pending)
             return pending
 
     def pass_on(self, pending: Pending) -> None:
-        """Return at once, or when a command that is held may run.
-
-        Raises:
-            Cut, Refused: as `arrive`.
+        """Return at once, or when a command that is held may run. CloseConnection when it was cut,
+        CommandError 11601 when it was refused.
         """
         with self._lock:
             if self._states[pending.ticket][1] == "held":
@@ -281,7 +226,9 @@ class Gate:
             if decision in ("cut", "refused"):
                 del self._states[pending.ticket]
                 self._announce()
-                raise Cut if decision == "cut" else Refused(self._refusals.pop(pending.ticket))
+                if decision == "cut":
+                    raise CloseConnection
+                raise CommandError(11601, self._refusals.pop(pending.ticket))
 
     def block(self, pending: Pending) -> None:
         """The command begins to wait for a document."""
@@ -324,13 +271,14 @@ class Gate:
                 if state == "held" and not any(other.applies(pending) for other in self._holds):
                     self._set(pending, "running")
 
-    def _decide(self, pending: Pending, state: str) -> None:
+    def _decide(self, pending: Pending, state: _State) -> None:
         with self._lock:
-            if self._states.get(pending.ticket, (None, ""))[1] != "held":
+            known = self._states.get(pending.ticket)
+            if known is None or known[1] != "held":
                 raise ValueError(f"the gate does not hold {pending}")
             self._set(pending, state)
 
-    def _set(self, pending: Pending, state: str) -> None:
+    def _set(self, pending: Pending, state: _State) -> None:
         self._states[pending.ticket] = (pending, state)
         if pending.ticket in self._decided:
             self._decided[pending.ticket].notify()
@@ -344,7 +292,7 @@ class Gate:
                 listener(state)
 
     def _snapshot(self) -> GateState:
-        by_state: dict[str, list[Pending]] = {"held": [], "blocked": []}
+        by_state: dict[_State, list[Pending]] = {"held": [], "blocked": []}
         running: list[Pending] = []  # and what is cut or refused, until it is gone
         for pending, state in self._states.values():
             by_state.get(state, running).append(pending)

@@ -1,4 +1,7 @@
-"""The server by itself, in the foreground: what `python -m tocdemo serve` does."""
+"""The server by itself, in the foreground: arguments, signals and exit statuses.
+
+It must not know more of the server than how to start and to stop it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,10 @@ from .server import EmbeddedServer
 
 
 def serve(host: str = "127.0.0.1", port: int = 27017, replica_set: str | None = None) -> int:
-    """Serve until SIGINT or SIGTERM. The first line of standard output is the URI.
+    """Serve until SIGINT or SIGTERM, on a loopback address and a TCP port (0 for a free one), as a replica
+    set of that name or, with None, as a standalone. The first line of standard output is the URI.
 
-    Args:
-        host: a loopback address.
-        port: TCP port, 0 for a free one.
-        replica_set: the replica set's name, or None for a standalone.
-
-    Returns:
-        An exit status: 0 after a signal, 2 when it could not listen (a line on standard error says why).
+    Returns an exit status: 0 after a signal, 2 when it could not listen (a line on standard error says why).
     """
     try:
         server = EmbeddedServer(port, replica_set, host=host).start()

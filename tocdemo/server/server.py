@@ -1,7 +1,7 @@
 """The server itself: a listening socket on loopback, a thread for each connection, start and stop.
 
-Tests, lessons and `serve` create one. It must not know what a command does: it moves frames between sockets
-and the dispatcher, and sees to it that no thread and no socket outlives `stop()`.
+It must not know what a command does: it moves frames between sockets and the dispatcher, and sees to it that
+no thread and no socket outlives `stop()`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import socket
 import struct
 import sys
 import threading
+import time
 from typing import Any
 
 from . import framing
 from .commandlog import CommandLog
-from .dispatcher import CloseConnection, Connection, Dispatcher
-from .errors import error_reply
-from .failpoints import FailPoints
+from .context import Connection, Identity
+from .dispatcher import Dispatcher
+from .errors import CloseConnection, error_reply
 from .gate import Gate
 from .sessions import Limits
 
@@ -33,20 +34,11 @@ _MAX_UNFINISHED_BYTES = 512 * 1024 * 1024  # of all the frames that are still ar
 class EmbeddedServer:
     """A MongoDB-compatible server in this process, for tests and lessons.
 
-    Args:
-        port: TCP port, 0 for a free one.
-        replica_set: the replica set's name; None for a standalone, which has no transactions.
-        host: a loopback address.
-        limits: how long transactions live.
+    `port` is a TCP port, 0 for a free one, which it names once the server was started. `replica_set` is the
+    replica set's name; None makes a standalone, which has no transactions. `host` is a loopback address:
+    ValueError for another one. `limits` say how long transactions live.
 
-    Raises:
-        ValueError: `host` is not a loopback address.
-
-    Attributes:
-        gate: holds commands (see `tocdemo.server.gate`).
-        log: the commands that arrived (see `tocdemo.server.commandlog`).
-        fail_points: errors on demand (see `tocdemo.server.failpoints`).
-        port: the port, once started.
+    Its `gate` holds commands, its `log` lists those that arrived: see the modules `gate` and `commandlog`.
     """
 
     def __init__(
@@ -63,7 +55,6 @@ class EmbeddedServer:
         self.replica_set = replica_set
         self.gate = Gate()
         self.log = CommandLog()
-        self.fail_points = FailPoints()
         self._limits = limits or Limits()
         self._dispatcher: Dispatcher | None = None
         self._listener: socket.socket | None = None
@@ -85,14 +76,10 @@ class EmbeddedServer:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def start(self) -> EmbeddedServer:
-        """Listen, and serve in daemon threads.
+        """Listen, serve in daemon threads, and return the server itself.
 
-        Returns:
-            The server itself.
-
-        Raises:
-            OSError: the port is taken.
-            RuntimeError: it was started before.
+        OSError when the port is taken, OverflowError for a number that no port can have, RuntimeError when
+        the server was started before.
         """
         if self._listener is not None or self._closing:
             raise RuntimeError("this server was started already; make a new EmbeddedServer")
@@ -107,9 +94,8 @@ class EmbeddedServer:
             raise
         self.port = listener.getsockname()[1]
         self._listener = listener
-        self._dispatcher = Dispatcher(
-            self._address, self.replica_set, self._limits, self.gate, self.fail_points, self.log
-        )
+        identity = Identity(self._address, self.replica_set, started=time.monotonic())
+        self._dispatcher = Dispatcher(identity, self._limits, self.gate, self.log)
         self._acceptor = threading.Thread(
             target=self._accept, args=(listener,), name=f"tocdemo-server-{self.port}", daemon=True
         )
@@ -117,9 +103,7 @@ class EmbeddedServer:
         return self
 
     def stop(self) -> None:
-        """Close every socket and wait for every thread. What was stored is gone. Stopping twice is
-        allowed.
-        """
+        """Close every socket and wait for every thread; what was stored is gone. Twice is allowed."""
         if self._listener is None or self._acceptor is None or self._dispatcher is None:
             return
         self._closing = True
@@ -260,11 +244,7 @@ class _Budget:
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Count bytes that arrived.
-
-        Raises:
-            ProtocolError: they are too many; the connection that asked for them ends.
-        """
+        """Count bytes that arrived. ProtocolError, which ends the connection, when they are too many."""
         with self._lock:
             if self._held + size > _MAX_UNFINISHED_BYTES:
                 raise framing.ProtocolError("too many bytes of unfinished messages")
@@ -288,11 +268,7 @@ def _limit_sending(connection: socket.socket) -> None:
 
 
 def check_loopback(host: str) -> None:
-    """Refuse every address but a loopback one.
-
-    Raises:
-        ValueError: with an explanation.
-    """
+    """Refuse every address but a loopback one, by a ValueError with an explanation."""
     try:
         if ipaddress.ip_address(host).is_loopback:
             return

@@ -1,7 +1,7 @@
 """Sessions: who is in which transaction, which transactions are too old, and which writes were already done.
 
-The dispatcher asks it about every command that carries an `lsid`. It knows storage, which holds what a
-transaction wrote, and nothing of sockets; it runs under storage's lock.
+It must not know what a command does, nor sockets: only storage, which holds what a transaction wrote. It runs
+under storage's lock.
 
 Source: the driver sessions, transactions and retryable writes specifications
 (https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors.
@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bson import Binary
 
 from .errors import CommandError
+from .query.values import Document, encode
 from .storage import Storage, Transaction
-from .values import Document, encode
 
 SESSION_MINUTES = 30
 _MAX_SESSIONS = 10_000
@@ -35,11 +35,10 @@ _ENDINGS = frozenset({"committransaction", "aborttransaction"})
 class Limits(NamedTuple):
     """How long a transaction may live, in seconds.
 
-    Attributes:
-        lifetime: from its start to its end, as MongoDB's transactionLifetimeLimitSeconds.
-        idle: without a command, while somebody waits for one of its documents. Short on purpose: the waiting
-            writers may hold all the threads of the driver that would send the commit.
-        orphaned: without a command, after the last connection that it used was closed.
+    `lifetime` is from its start to its end, as MongoDB's transactionLifetimeLimitSeconds; `idle` without a
+    command, while somebody waits for one of its documents (short on purpose: the waiting writers may hold all
+    the threads of the driver that would send the commit); `orphaned` without a command, after the last
+    connection that it used was closed.
     """
 
     lifetime: float = 60.0
@@ -48,13 +47,8 @@ class Limits(NamedTuple):
 
 
 class Invocation(NamedTuple):
-    """The session fields of one command.
-
-    Attributes:
-        session_id: the bytes of `lsid.id`, or None.
-        number: `txnNumber`, or None.
-        in_transaction: whether it carried `autocommit: false`.
-        starts: whether it carried `startTransaction: true`.
+    """The session fields of one command: the bytes of `lsid.id` and `txnNumber`, or None; whether it carried
+    `autocommit: false` and `startTransaction: true`.
     """
 
     session_id: bytes | None = None
@@ -68,30 +62,28 @@ class Invocation(NamedTuple):
         return self.number is not None and not self.in_transaction
 
 
+def session_key(lsid: Any) -> bytes | None:
+    """The bytes of the id in an `lsid`; None when it is not a UUID."""
+    found = lsid.get("id") if isinstance(lsid, dict) else None
+    return bytes(found) if isinstance(found, Binary) and len(found) == 16 else None
+
+
 def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invocation:
-    """Check and read the session fields of a command.
-
-    Args:
-        name: the command's name in lower case.
-        command: the command.
-        replica_set: whether the server is a member of one; a standalone takes no transaction numbers.
-
-    Raises:
-        CommandError: 20 on a standalone, 72 for fields that do not go together, 263 for a command that
-        cannot run
-            in a transaction.
+    """Check and read the session fields of a command, whose name is in lower case. A server that is no member
+    of a replica set takes no transaction numbers. CommandError 20 for one of these, 72 for fields that do not
+    go together, 263 for a command that cannot run in a transaction.
     """
     lsid, number = command.get("lsid"), command.get("txnNumber")
     if lsid is None and number is None and "autocommit" not in command and "startTransaction" not in command:
-        return _NO_SESSION
-    session_id = lsid.get("id") if isinstance(lsid, dict) else None
-    if lsid is not None and not (isinstance(session_id, Binary) and len(session_id) == 16):
+        return NO_SESSION
+    session_id = session_key(lsid)
+    if lsid is not None and session_id is None:
         raise CommandError(14, "lsid must be a document whose id is a UUID")
     in_transaction = "autocommit" in command
     if number is None:
         if in_transaction or "startTransaction" in command:
             raise CommandError(72, "'autocommit' and 'startTransaction' need a 'txnNumber'")
-        return Invocation(bytes(session_id))
+        return Invocation(session_id)
     if session_id is None:
         raise CommandError(72, "Transaction number requires a session ID to also be specified")
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
@@ -108,10 +100,15 @@ def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invoc
         raise CommandError(50768, f"txnNumber may only be provided for {name} with autocommit=false")
     elif name not in RETRYABLE_COMMANDS:
         raise CommandError(50768, f"txnNumber is not supported for the command {name} outside a transaction")
-    return Invocation(bytes(session_id), int(number), in_transaction, command.get("startTransaction") is True)
+    return Invocation(
+        session_id=session_id,
+        number=int(number),
+        in_transaction=in_transaction,
+        starts=command.get("startTransaction") is True,
+    )
 
 
-_NO_SESSION = Invocation()
+NO_SESSION = Invocation()
 
 
 def _check_allowed(name: str, command: Document) -> None:
@@ -133,13 +130,16 @@ def _check_allowed(name: str, command: Document) -> None:
             )
 
 
+State = Literal["none", "in progress", "committed", "aborted", "retryable write"]
+
+
 class Session:
     """The last transaction number that a session used, and what came of it."""
 
     def __init__(self, session_id: bytes) -> None:
         self.session_id = session_id
         self.number = -1
-        self.state = "none"  # none, in progress, committed, aborted, or retryable write
+        self.state: State = "none"
         self.transaction: Transaction | None = None
         self.reply: bytes | None = None
         self.running = False
@@ -149,13 +149,8 @@ class Session:
 
 
 class Sessions:
-    """All sessions of one server.
-
-    Args:
-        storage: where transactions are begun, committed and aborted.
-        limits: how long a transaction lives.
-        is_held: says of a session's id whether the gate holds a command of it: such a transaction is not
-            idle.
+    """All sessions of one server. `is_held` says of a session's id whether the gate holds a command of it:
+    such a transaction is not idle.
     """
 
     def __init__(self, storage: Storage, limits: Limits, is_held: Callable[[bytes], bool]) -> None:
@@ -195,10 +190,8 @@ class Sessions:
     def enter(
         self, session: Session, invocation: Invocation, name: str, connection: int
     ) -> Transaction | None:
-        """The transaction that a command runs in; None for an ending of one that is already over.
-
-        Raises:
-            CommandError: 225, 251, 256, 117.
+        """The transaction that a command (its name in lower case) of a connection runs in; None when it
+        commits one that is committed already. CommandError 225, 251, 256, 117.
         """
         number = invocation.number
         assert number is not None
@@ -255,18 +248,13 @@ class Sessions:
             self._storage.abort(session.transaction)
             self._ended(session, "aborted")
 
-    def _ended(self, session: Session, state: str) -> None:
+    def _ended(self, session: Session, state: State) -> None:
         session.state, session.transaction = state, None
         self._in_progress.discard(session)
 
     def expire(self, waited_for: Transaction | None = None) -> float:
-        """Abort the transactions whose time is over.
-
-        Args:
-            waited_for: a transaction that somebody is waiting for: less patience is had with it.
-
-        Returns:
-            The seconds until it is worth asking again about `waited_for`.
+        """Abort the transactions whose time is over. With one that somebody waits for, less patience is had:
+        the seconds until it is worth asking again about it are returned.
         """
         if not self._in_progress:
             return self._limits.lifetime
@@ -286,8 +274,8 @@ class Sessions:
         return patience
 
     def connection_closed(self, connection: int) -> None:
-        """A transaction whose last connection closed has only a moment left (a driver may come back by
-        another).
+        """Give a transaction whose last connection closed only a moment more: a driver may come back by
+        another.
         """
         for session in list(self._in_progress):
             session.connections.discard(connection)
@@ -308,13 +296,8 @@ class Sessions:
     # --- retryable writes
 
     def begin_write(self, session: Session, number: int) -> bytes | None:
-        """Begin a retryable write.
-
-        Returns:
-            None when it is new, or the BSON of the reply when it was already done.
-
-        Raises:
-            CommandError: 225 for a number that is too old, 117 for one that a transaction used.
+        """Begin a retryable write: None when it is new, or the BSON of the reply when it was already done.
+        CommandError 225 for a number that is too old, 117 for one that a transaction used.
         """
         self._check_age(session, number)
         if number == session.number:

@@ -1,7 +1,6 @@
 """The backend's files as text: the one version that the package holds, which is the mended one.
 
-`faults` changes these texts, `workspace` and `runs` write them somewhere. Knows where the package keeps the
-backend, and nothing about what is wrong with it.
+It knows where the package keeps the backend, and nothing about what is wrong with it.
 """
 
 import contextlib
@@ -18,6 +17,7 @@ SUITE = "tests/test_db/test_toc_transactions.py"
 
 # The suites that share the fixture with the 28: the other 26 tests of the 54.
 NEIGHBOURS = ("tests/test_db/test_questions.py", "tests/test_api/test_routes/test_users.py")
+SUITES = {"toc": (SUITE,), "neighbours": NEIGHBOURS, "all": (SUITE, *NEIGHBOURS)}
 _PACKAGES = ("tests/test_api/__init__.py", "tests/test_api/test_routes/__init__.py")
 
 # Besides the app: what a learner gets. The package's further tests are not part of the 28.

@@ -1,6 +1,6 @@
 """The learner's folder `workspace/`: a copy of the backend in a known state, to break, mend and run.
 
-The lessons and `python -m tocdemo workspace` call it. Nothing that a learner wrote is ever lost: a text in no
+Nothing that a learner wrote is ever lost: a text in no
 known state is kept in a dated backup before it is replaced. Knows faults and files, not how tests are run.
 """
 
@@ -8,12 +8,13 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import libcst as cst
 
 from tocdemo.display.code import diff_html, unified_diff
-from tocdemo.display.markup import bold, element, joined, paragraph
+from tocdemo.display.tables import paragraph
 from tocdemo.errors import BadInput, BadPath
 
 from . import faults, sources
@@ -51,14 +52,13 @@ class Report:
         return "\n".join([*lines, *self.diffs])
 
     def _repr_html_(self) -> str:
-        parts = [paragraph(bold(self.headline))]
+        parts = [paragraph(f"<b>{escape(self.headline)}</b>")]
         if self.details:
-            items = (element("li", detail) for detail in self.details)
-            parts.append(element("ul", *items, style="margin:4px 0"))
+            parts.append("<ul>" + "".join(f"<li>{escape(detail)}</li>" for detail in self.details) + "</ul>")
         if self.backup:
-            kept = element("code", _relative(self.backup))
-            parts.append(paragraph("Your own version is kept in ", kept))
-        return joined(*parts, *(diff_html(diff) for diff in self.diffs if diff))
+            kept = f"<code>{escape(_relative(self.backup))}</code>"
+            parts.append(paragraph(f"Your own version is kept in {kept}"))
+        return "".join([*parts, *(diff_html(diff) for diff in self.diffs if diff)])
 
 
 def _relative(path: Path) -> str:
@@ -98,6 +98,16 @@ def state() -> dict[str, frozenset[str] | None]:
     """Return the faults of each file that can have some; None for a file in no known state."""
     paths = dict.fromkeys(path for fault in faults.FAULTS.values() for path in fault.transforms)
     return {path: faults.faults_in(path, _read(path) or "") for path in paths}
+
+
+def told() -> str:
+    """Return where the workspace is, which faults each of its files has, and how to change that."""
+    lines = [f"{folder()}"]
+    for path, found in state().items():
+        what = "edited, in no known state" if found is None else ", ".join(sorted(found)) or "no faults"
+        lines.append(f"  {path}: {what}")
+    lines.append("Put it back with --reset, or into a state with --state; what you edited is kept first.")
+    return "\n".join(lines)
 
 
 def mend(name: str) -> Report:

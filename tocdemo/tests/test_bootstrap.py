@@ -266,11 +266,11 @@ def fake(tmp_path, monkeypatch):
     def create(venv: str) -> None:
         done.append("create")
 
-    def install(venv: str, keep_open: tuple) -> None:
+    def install(venv: str, pins: dict, group: str | None, keep_open: tuple) -> None:
         done.append("install")
         site = Path(bootstrap._site_packages(venv))
         shutil.rmtree(site, ignore_errors=True)
-        for name, version in bootstrap.read_pins(str(tmp_path / "requirements.txt")).items():
+        for name, version in pins.items():
             put(site, name, version or "0.1", None if version else str(tmp_path))
 
     monkeypatch.setattr(bootstrap, "_create", create)

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from tocdemo import terminal
 from tocdemo.runner.result import Counts, Run, TestResult
 from tocdemo.subject.tests.projects import ROOT
 
@@ -81,8 +80,16 @@ def test_the_workspace_is_made_told_and_reset(tmp_path):
     assert [path.read_text() for path in folder.glob(".backups/*/tests/conftest.py")] == ["# mine\n"]
 
 
+def test_counts_are_read_as_pytest_writes_them():
+    assert Counts.parse("2 passed, 26 failed") == Counts(2, 26)
+    assert Counts.parse("1 error,1 skipped") == Counts(errors=1, skipped=1)
+    for bad in ("", "passed", "2 passed 3 failed", "-1 passed"):
+        with pytest.raises(ValueError, match="Expected counts"):
+            Counts.parse(bad)
+
+
 def test_what_is_not_named_is_expected_to_be_0():
     run = Run((TestResult("t::a", "passed"), TestResult("t::b", "failed")), 0.1)
-    assert terminal.as_expected(run, Counts(passed=1, failed=1))
-    assert not terminal.as_expected(run, Counts(passed=1))
-    assert not terminal.as_expected(run, None)
+    assert run.is_as(Counts(1, 1))
+    assert not run.is_as(Counts(1))
+    assert not run.is_as(None)

@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import re
 
 import pytest
 
 from tocdemo import cli, lab
-from tocdemo.experiments import matrix, matrix_picture
+from tocdemo.experiments import matrix
 from tocdemo.runner import inline, pool, worker
 from tocdemo.runner.result import Run, TestResult
 
@@ -87,7 +88,7 @@ def test_the_effect_of_a_change_is_counted_with_the_others_held(measured):
 
 def test_the_picture_and_the_text_show_every_run(measured):
     html = measured._repr_mimebundle_()["text/html"]
-    assert html.count("<td title=") == 16 + 4 * 8
+    assert len(re.findall("<td [^>]*title=", html)) == 16 + 4 * 8
     assert "<script" not in html
     assert str(measured).count("28 P\n") == 4
     assert "dynamic references in the app + dynamic references in the tests" in str(measured)
@@ -136,7 +137,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, capsys):
     result = matrix.measure("embedded")
     assert (len(result.cells), result.whole) == (3, False)
     assert "Stopped after 3 of 18 runs" in str(result)
-    assert matrix_picture.html(result).count("not run") == 13
+    assert result._repr_mimebundle_()["text/html"].count("not run") == 13
     with pytest.raises(ValueError, match="not whole"):
         result.cures()
     done.clear()

@@ -3,7 +3,7 @@
 import pytest
 
 from tocdemo.experiments import ways
-from tocdemo.explorer import engine
+from tocdemo.explorer import engine, operations
 from tocdemo.runner import databases, inline, suite
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
@@ -55,7 +55,7 @@ def both(way: str) -> list[engine.Operation]:
 def test_the_report_s_code_refuses_on_a_replica_set_what_it_loses_on_a_standalone(tmp_path, replica_set):
     folder = lay_out(tmp_path, ("unguarded-write", "transaction-without-retry"))
 
-    found = engine.explore(folder, [engine.add("A"), engine.add("B")], replica_set=replica_set)
+    found = engine.explore(folder, [operations.add("A"), operations.add("B")], replica_set=replica_set)
 
     losing, failing = (0, 12) if replica_set else (4, 0)
     assert (len(found.losing), len(found.failing)) == (losing, failing)

@@ -12,8 +12,9 @@ import pytest
 
 from tocdemo import lab
 from tocdemo.benchmarks import explorer as benchmark
-from tocdemo.explorer import engine, orders_picture
-from tocdemo.explorer.engine import CannotExplore, add, explore, rename, replace_toc, replay
+from tocdemo.explorer import engine
+from tocdemo.explorer.engine import CannotExplore, explore, replay
+from tocdemo.explorer.operations import add, rename, replace_toc
 from tocdemo.runner import inline
 from tocdemo.subject import faults, sources
 
@@ -64,7 +65,7 @@ def test_no_order_of_three_guarded_adds_loses_a_chapter():
     assert (len(found.orders), len(found.losing)) == (498, 0)
     assert {order.version for order in found.orders} == {4}
     assert len({order.schedule for order in found.orders}) == 498
-    shown = orders_picture.html(found)  # of orders that all end alike, a short one and a long one
+    shown = found._repr_mimebundle_()["text/html"]  # of orders that all end alike, a short one and a long one
     assert shown.count("<table") == 2
     assert ">no match</div>" in shown
 
@@ -249,7 +250,7 @@ def test_many_orders_are_grouped_by_their_outcomes(unguarded):
     found = explore(unguarded, THREE)
 
     assert sorted(len(orders) for orders in found.outcomes().values()) == [6, 12, 12, 12, 16, 16, 16]
-    assert orders_picture.html(found).count("<table") == 7
+    assert found._repr_mimebundle_()["text/html"].count("<table") == 7
     assert "    6 × ✓ kept  Chapter 1, Chapter 2, One, Three, Two, such as AABBCC" in str(found)
 
 
@@ -289,7 +290,8 @@ def test_the_benchmark_compares_with_the_same_commands_alone(monkeypatch, capsys
 INTERRUPTED = """
     import _thread, json, sys, threading, time
     from pathlib import Path
-    from tocdemo.explorer.engine import add, explore
+    from tocdemo.explorer.engine import explore
+    from tocdemo.explorer.operations import add
 
     def interrupt_when_it_runs():
         while "tocdemo-explorer" not in {thread.name for thread in threading.enumerate()}:

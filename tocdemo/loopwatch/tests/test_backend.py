@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from tocdemo.loopwatch.check import check
+from tocdemo.loopwatch.static.check import check
 from tocdemo.subject import faults
 
 from .projects import QUICKLY, Outcome, Watch, forget
@@ -31,6 +31,7 @@ def run_suite(pytester: pytest.Pytester) -> Outcome:
     forget("app", "tests", "conftest")
     result = pytester.runpytest_inprocess(*QUICKLY, plugins=[watch])
     counts = result.parseoutcomes()
+    assert watch.recording is not None
     failed = counts.get("failed", 0) + counts.get("errors", 0)
     return Outcome(watch.recording, counts.get("passed", 0), failed, result.stdout.str())
 

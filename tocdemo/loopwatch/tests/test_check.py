@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from tocdemo.loopwatch.__main__ import main
-from tocdemo.loopwatch.check import check
+from tocdemo.loopwatch.static.check import check
 
 BASE = """
     from motor.motor_asyncio import AsyncIOMotorClient

@@ -3,7 +3,7 @@
 import weakref
 from types import SimpleNamespace
 
-from tocdemo.loopwatch.graph import behind
+from tocdemo.loopwatch.live.graph import behind
 
 
 class Thing:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
 from asyncio.base_events import BaseEventLoop
 from asyncio.mixins import _LoopBoundMixin
+from dataclasses import fields
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from tocdemo.loopwatch import Recording, Watch
+from tocdemo.loopwatch import Watch
 from tocdemo.loopwatch.pictures import who_holds_what
+from tocdemo.loopwatch.recording import Place
 
 from .projects import QUICKLY, needs_loop_scope, run, write
 from .test_explain import STORE
@@ -45,6 +48,11 @@ PASSING = {
             await asyncio.sleep(0)
         """
 }
+
+
+def phase(place: Place | None) -> str | None:
+    """Return the phase of a place that was seen."""
+    return place.phase if place else None
 
 
 def patched_things() -> list:
@@ -79,11 +87,16 @@ def test_a_closed_loop_is_as_asyncio_made_it_after_the_run(pytester):
 
     class Keeper:
         def pytest_runtest_setup(self, item):
-            item.obj.__globals__["keep"] = lambda loop: (kept.append(loop), loop.close())
+            item.obj.__globals__["keep"] = self.keep
+
+        def keep(self, loop):
+            kept.append(loop)
+            loop.close()
 
     pytester.runpytest_inprocess(*QUICKLY, plugins=[watch, Keeper()])
     (loop,) = kept
-    assert watch.recording.loops[0].closed.phase == "call"
+    assert watch.recording is not None
+    assert phase(watch.recording.loops[0].closed) == "call"
     assert "_check_closed" not in vars(loop)
     with pytest.raises(RuntimeError, match="Event loop is closed"):
         loop.call_soon(print)
@@ -157,11 +170,11 @@ def test_the_output_of_a_passing_suite_is_unchanged(pytester):
     assert printed(Watch()) == printed()
 
 
-def test_the_record_has_loops_tests_and_fixtures_and_survives_json(pytester):
+def test_the_record_has_loops_tests_and_fixtures_and_its_json_too(pytester):
     outcome = run(pytester, TWO)
     recording = outcome.recording
     assert [loop.number for loop in recording.loops][:2] == [1, 2]
-    assert [loop.closed.phase for loop in recording.loops[:2]] == ["teardown", "teardown"]
+    assert [phase(loop.closed) for loop in recording.loops[:2]] == ["teardown", "teardown"]
     assert [(test.number, test.outcome, test.loop) for test in recording.tests] == [
         (1, "passed", 1),
         (2, "failed", 2),
@@ -171,15 +184,11 @@ def test_the_record_has_loops_tests_and_fixtures_and_survives_json(pytester):
     assert {fixture.name for fixture in recording.fixtures} >= {"event_loop_policy"}
     (use,) = recording.uses
     assert (use.loop, use.running, use.place.file) == (1, 2, "store.py")
-    assert Recording.from_json(recording.to_json()) == recording
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", '{"loopwatch": 2}', '{"loopwatch": 1, "python": "3"}', "nonsense"]
-)
-def test_a_text_that_is_no_record_is_refused(text):
-    with pytest.raises(ValueError, match="loopwatch record"):
-        Recording.from_json(text)
+    written = json.loads(recording.to_json())
+    assert written.pop("loopwatch") == 1
+    assert set(written) == {field.name for field in fields(recording)}
+    assert len(written["loops"]) == len(recording.loops)
+    assert (written["uses"][0]["loop"], written["uses"][0]["place"]["file"]) == (1, "store.py")
 
 
 def test_memory_grows_with_loops_and_clients_not_with_calls(pytester):
@@ -202,7 +211,7 @@ def test_memory_grows_with_loops_and_clients_not_with_calls(pytester):
             """,
     }
     recording = run(pytester, calls).recording
-    assert [(use.count, use.test[-3:]) for use in recording.uses] == [(200, "[2]")]
+    assert [(use.count, use.test) for use in recording.uses] == [(200, "test_calls.py::test_calls[2]")]
     assert len(recording.ran) < 20
 
 
@@ -222,7 +231,9 @@ def test_auto_mode_and_a_module_wide_loop(pytester):
     )
     assert (outcome.passed, outcome.failed) == (2, 0)
     assert [test.loop for test in outcome.recording.tests] == [1, 1]
-    assert outcome.recording.loop(1).closed.test.endswith("test_get[2]")
+    closed = outcome.recording.loop(1).closed
+    assert closed is not None
+    assert closed.test == "test_store.py::test_get[2]"
 
 
 def test_anyios_plugin(pytester):
@@ -242,7 +253,8 @@ def test_uvloop(pytester):
     files = {**TWO, "conftest.py": policy + "    return uvloop.EventLoopPolicy()\n"}
     outcome = run(pytester, files, "-W", "ignore::DeprecationWarning")
     assert (outcome.passed, outcome.failed) == (1, 1)
-    assert {outcome.recording.loop(test.loop).kind for test in outcome.recording.tests} == {"uvloop.Loop"}
+    numbers = {test.loop for test in outcome.recording.tests}
+    assert {loop.kind for loop in outcome.recording.loops if loop.number in numbers} == {"uvloop.Loop"}
     head = "belongs to loop #1, closed at the teardown of test_get[1]; this test runs on loop #2"
     assert head in outcome.explanation("test_get[2]")
 
@@ -276,9 +288,11 @@ def test_dash_p_and_the_json_file_and_drivers_imported_later(pytester):
     done = pytest_process(pytester.path, "-p", "tocdemo.loopwatch", "--loopwatch-json", "run.json")
     assert "1 failed, 2 passed" in done.stdout
     assert "belongs to loop #1" in done.stdout
-    recording = Recording.from_json((pytester.path / "run.json").read_text())
-    assert [client.kind for client in recording.clients] == ["motor.motor_asyncio.AsyncIOMotorClient"]
-    assert [(holder.module, holder.name) for holder in recording.holders] == [("test_client", "client")]
+    recording = json.loads((pytester.path / "run.json").read_text())
+    assert [client["kind"] for client in recording["clients"]] == ["motor.motor_asyncio.AsyncIOMotorClient"]
+    assert [(holder["module"], holder["name"]) for holder in recording["holders"]] == [
+        ("test_client", "client")
+    ]
 
 
 def test_a_json_file_in_a_folder_that_is_not_there_is_refused_before_the_run(pytester):
@@ -294,33 +308,30 @@ def test_with_xdist_each_worker_writes_its_record(pytester):
     assert "1 failed, 1 passed" in done.stdout
     assert "belongs to loop #1, closed at the teardown of test_get[1]" in done.stdout
     assert not (pytester.path / "run.json").exists()
-    recording = Recording.from_json((pytester.path / "run.gw0.json").read_text())
-    assert recording.worker == "gw0"
-    assert len(recording.tests) == 2
+    recording = json.loads((pytester.path / "run.gw0.json").read_text())
+    assert recording["worker"] == "gw0"
+    assert len(recording["tests"]) == 2
 
 
-def test_a_loop_of_before_the_run_is_told_as_such(pytester):
+def test_a_loop_of_before_the_run_is_told_as_such(pytester, monkeypatch):
     """As in a kernel, where a client outlives the session that made its loop."""
     loop = asyncio.new_event_loop()
     loop.close()
-    pytest.the_old_loop = loop
-    try:
-        outcome = run(
-            pytester,
-            {
-                "test_old.py": """
-                    import pytest
+    monkeypatch.setattr(pytest, "the_old_loop", loop, raising=False)
+    outcome = run(
+        pytester,
+        {
+            "test_old.py": """
+                import pytest
 
 
-                    @pytest.mark.asyncio
-                    async def test_old():
-                        old = pytest.the_old_loop
-                        await old.run_in_executor(None, print)
-                    """
-            },
-        )
-    finally:
-        del pytest.the_old_loop
+                @pytest.mark.asyncio
+                async def test_old():
+                    old = pytest.the_old_loop
+                    await old.run_in_executor(None, print)
+                """
+        },
+    )
     assert (
         "belongs to loop #2, closed before the record began; this test runs on loop #1"
         in outcome.explanation("test_old")

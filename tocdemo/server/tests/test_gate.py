@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
@@ -75,10 +76,28 @@ def test_a_listener_says_whose_command_is_held(standalone, pool):
         client.close()
 
 
-def test_a_rule_can_name_request_ids(standalone, client, pool):
-    with standalone.gate.hold(commands=["insert"], request_ids=[-5]):
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("findAndModify", lambda books: books.find_one_and_update({}, {"$set": {"n": 1}})),
+        ("aggregate", lambda books: list(books.aggregate([]))),
+        ("getMore", lambda books: list(books.find(batch_size=1))),
+    ],
+)
+def test_a_rule_knows_the_collection_of_every_command(standalone, client, pool, name, use):
+    client.d.books.insert_many([{}, {}])
+    with standalone.gate.hold(collection="books", commands=[name]):
+        future = pool.submit(use, client.d.books)
+        (held,) = standalone.gate.wait_for(lambda state: len(state.held) == 1, SAFETY).held
+        assert (held.command, held.collection) == (name, "books")
+    future.result(SAFETY)
+
+
+def test_a_rule_can_have_a_condition_of_its_own(standalone, client):
+    seen = []
+    with standalone.gate.hold(accepts=lambda pending: seen.append(pending.command)):
         client.d.c.insert_one({})
-    assert standalone.gate.state.held == ()
+    assert seen == ["insert"]
 
 
 def test_a_cut_command_never_runs_and_its_client_sees_a_broken_connection(standalone, pool):
@@ -145,6 +164,19 @@ def interleave(server, client, operations, order):
     """
     gate, finished, listeners, threads = server.gate, [], [], []
     clients = []
+    changed = threading.Event()
+    forget = gate.on_change(lambda _: changed.set())
+
+    def wait_until_quiet():
+        deadline = time.monotonic() + SAFETY
+        while True:
+            changed.clear()
+            state = gate.state
+            at_rest = len(state.held) + len(state.blocked) + len(finished) == len(operations)
+            if at_rest and not state.running:
+                return state
+            assert changed.wait(deadline - time.monotonic())
+
     with gate.hold(collection="c"):
         for operation in operations:
             listener = Listener()
@@ -155,22 +187,19 @@ def interleave(server, client, operations, order):
             def run(operation=operation, own=own):
                 operation(own.d.c)
                 finished.append(operation)
-                gate.notify()
+                changed.set()
 
             threads.append(threading.Thread(target=run))
             threads[-1].start()
 
-        def quiet(state):
-            at_rest = len(state.held) + len(state.blocked) + len(finished) == len(operations)
-            return at_rest and not state.running
-
         for index in order:
-            state = gate.wait_for(quiet, SAFETY)
+            state = wait_until_quiet()
             mine = [
                 held for held in state.held if held.request_id in {sent for _, sent in listeners[index].sent}
             ]
             gate.release(mine[0])
-        gate.wait_for(lambda state: len(finished) == len(operations), SAFETY)
+        assert not wait_until_quiet().held
+    forget()
     for thread in threads:
         thread.join(SAFETY)
     for own in clients:

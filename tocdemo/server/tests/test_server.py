@@ -93,9 +93,8 @@ def test_the_log_keeps_what_came_and_no_more_than_its_bound(standalone):
             wire.command({"ping": 1, "$db": "admin"}, request_id=number)
         assert len(standalone.log.records) == 10_000
         assert standalone.log.records[-1].request_id == 10_049
-        standalone.log.clear()
         wire.command({"x" * 10_000: 1, "$db": "admin"})
-        assert [len(record.command) for record in standalone.log.records] == [300]
+        assert len(standalone.log.records[-1].command) == 300
 
 
 def test_a_command_that_waits_holds_no_other_connection_up(standalone, client):

@@ -1,0 +1,152 @@
+"""Finds in the frames of a stack which object belongs to another loop, and what the code calls it.
+
+It reads the source of the frames' lines, and the ledger. How the stack came about, it must not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from ..static.sources import Source
+from .entries import ClientEntry
+from .graph import attribute, behind, is_kind, stored
+from .ledger import Ledger
+from .sites import Step
+
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """What was used: its `name` in the code (or its type), its `kind` (type), and the client behind it.
+
+    `holder` is the module and the name in it, if a module's name led to it; `loop` is the number of the loop
+    that it belongs to.
+    """
+
+    name: str
+    kind: str
+    client: ClientEntry | None = None
+    holder: tuple[str, str] | None = None
+    loop: int | None = None
+
+
+def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
+    """Return what the steps (innermost first) used that belongs to `loop`; if None, to any but `running`."""
+
+    def suspect(value: Any) -> ClientEntry | None:
+        entry = ledger.client_entry(value)
+        return entry if entry is not None and _fits(entry, loop, running) else None
+
+    project = [step for step in steps if ledger.sites.kind(step.file) == "project"]
+    named: Culprit | None = None
+    for step in project:
+        for value, name, holder in _used_names(step):
+            hit = behind(value, suspect)
+            if hit is None or (named is not None and (holder is None or hit[0] is not named.client)):
+                continue
+            named = Culprit(name, type(value).__name__, hit[0], holder, hit[0].loop or loop)
+            if holder is not None:  # a module's name says more than the parameter that it was given to
+                return named
+    if named is not None:
+        return named
+    entry = _client_in_frames(steps, suspect)
+    callee = _called(steps, project[0]) if project else None
+    if entry is not None and (callee is None or entry.stores_loop):
+        return Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
+    if callee is not None:
+        kind, number = type(callee).__name__, loop or _loop_of(ledger, callee, running)
+        for value, name, holder in _used_names(project[0]):
+            if value is callee:
+                return Culprit(name, kind, entry, holder, number)
+        return Culprit(kind, kind, entry, None, number)
+    return _by_loop_attribute(ledger, steps, loop, running)
+
+
+def _fits(entry: ClientEntry, loop: int | None, running: int | None) -> bool:
+    if not entry.stores_loop:
+        return True
+    return entry.loop is not None and (entry.loop == loop if loop is not None else entry.loop != running)
+
+
+def _used_names(step: Step) -> list[tuple[Any, str, tuple[str, str] | None]]:
+    """Return the objects that the step's line names: each with how it is written, and its module and name.
+
+    Module and name are None for what is local.
+    """
+    found = []
+    for chain in Source.of(step.file).chains(step.line, step.line):
+        value, length, is_global = _resolve(step, chain)
+        if value is _NOTHING:
+            continue
+        name = ".".join(chain[:length])
+        module = step.frame.f_globals.get("__name__")
+        holder = (module, chain[0]) if is_global and module else None
+        found.append((value, name, holder))
+    return found
+
+
+def _resolve(step: Step, chain: list[str]) -> tuple[Any, int, bool]:
+    """Follow a dotted name as far as it is stored; return the value, its length, and whether it is global."""
+    local = step.frame.f_locals
+    is_global = chain[0] not in local
+    value = step.frame.f_globals.get(chain[0], _NOTHING) if is_global else local[chain[0]]
+    length = 1
+    if value is _NOTHING:
+        return value, 0, False
+    for part in chain[1:]:
+        try:
+            value = attribute(value, part)
+        except KeyError:
+            break
+        length += 1
+    if is_kind(value, types.MethodType) and length > 1:
+        value, length = value.__self__, length - 1
+    return value, length, is_global or step.frame.f_code.co_name == "<module>"
+
+
+def _client_in_frames(steps: list[Step], suspect: Any) -> ClientEntry | None:
+    for step in steps:
+        local = step.frame.f_locals
+        for name in ("self", *local):
+            hit = behind(local.get(name), suspect, depth=2)
+            if hit is not None:
+                return hit[0]
+    return None
+
+
+def _called(steps: list[Step], project: Step) -> Any | None:
+    """Return the `self` of the library's frame that the project's line called, or None."""
+    position = next(i for i, step in enumerate(steps) if step.frame is project.frame)
+    for step in reversed(steps[:position]):
+        if step.frame.f_code.co_varnames[:1] == ("self",):
+            return step.frame.f_locals.get("self")
+    return None
+
+
+def _by_loop_attribute(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
+    """The last resort: something in the frames that stores a loop which is not the running one."""
+    for step in steps:
+        for name, value in step.frame.f_locals.items():
+            number = _loop_of(ledger, value, running)
+            if number is not None and loop in (None, number):
+                mine = ledger.sites.kind(step.file) == "project"
+                return Culprit(
+                    name if mine else type(value).__name__, type(value).__name__, None, None, number
+                )
+    return Culprit("something", "something", None, None, loop)
+
+
+def _loop_of(ledger: Ledger, value: Any, running: int | None) -> int | None:
+    """Return the number of the loop that the object is or stores as `_loop`, unless it is the running one."""
+    if is_kind(value, asyncio.AbstractEventLoop):
+        other = value
+    else:
+        other = value.get_loop() if is_kind(value, asyncio.Future) else stored(value).get("_loop")
+    if not is_kind(other, asyncio.AbstractEventLoop):
+        return None
+    number = ledger.loop_entry(other).number
+    return number if number != running else None

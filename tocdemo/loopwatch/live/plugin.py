@@ -1,0 +1,244 @@
+"""The pytest side of loopwatch: tells the ledger where the run is, and puts explanations into the reports.
+
+It knows pytest's public hooks only. How loops are seen and what is said of a failure, it must not know.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import warnings
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..recording import Fixture, Recording, Test
+from .cause import Failure
+from .explain import Explainer
+from .hooks import Hooks
+from .ledger import Ledger
+from .uses import Uses
+
+PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What there is while the run goes on."""
+
+    ledger: Ledger
+    uses: Uses
+    hooks: Hooks
+    explainer: Explainer
+
+
+class Watch:
+    """A pytest plugin that records the event loops of one run.
+
+    `json` is a file to which the record is written at the end. With pytest-xdist each worker writes its own,
+    with the worker's name before the suffix: "run.json" becomes "run.gw0.json".
+
+    After the run `recording` is a `Recording`; before and during it, it is None. A Watch is for one run.
+
+    >>> watch = Watch()
+    >>> pytest.main(["tests"], plugins=[watch])
+    >>> watch.recording.explanations
+    """
+
+    def __init__(self, json: str | Path | None = None) -> None:
+        self.recording: Recording | None = None
+        self._json = json
+        self._live: _Live | None = None
+        self._tests: dict[str, _RunningTest] = {}
+        self._fixtures: list[Fixture] = []
+        self._open_fixtures: dict[int, int] = {}
+        self._worker: str | None = None
+
+    # -- begin and end -------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
+        """Begin before any conftest is imported: clients are made there."""
+        self._start(early_config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Begin now if the plugin came too late for the first hook; refuse a file that cannot be written."""
+        self._start(config)
+        self._worker = getattr(config, "workerinput", {}).get("workerid")
+        if self._json is not None and not Path(self._json).absolute().parent.is_dir():
+            raise pytest.UsageError(
+                f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent}; create it first"
+            )
+
+    def _start(self, config: pytest.Config) -> None:
+        if self._live is not None:
+            return
+        if self.recording is not None:
+            raise pytest.UsageError(
+                "this loopwatch.Watch has its recording already; make a new one for each run"
+            )
+        ledger = Ledger(str(config.rootpath))
+        uses = Uses(ledger)
+        self._live = _Live(ledger, uses, Hooks(ledger, uses), Explainer(ledger, uses))
+        config.add_cleanup(self._stop)
+        self._live.hooks.start()
+
+    def _stop(self) -> None:
+        live, self._live = self._live, None
+        if live is None:
+            return
+        live.hooks.stop()
+        self.recording = self._frozen(live)
+        if self._json is not None and (self._tests or self._worker):
+            path = Path(self._json)
+            if self._worker:
+                path = path.with_name(f"{path.stem}.{self._worker}{path.suffix}")
+            path.write_text(self.recording.to_json(indent=1) + "\n", encoding="utf-8")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Note what the modules' names lead to while they are loaded, if the last test did not end."""
+        if self._live is not None:
+            self._live.ledger.begin_phase("end", None)
+            self._note_holders(self._live, None)
+
+    def _note_holders(self, live: _Live, test: str | None) -> None:
+        """Take the picture of "who holds what" now, unless a failure gave reason to take it before."""
+        if live.explainer.holders is not None or not live.ledger.clients:
+            return
+        try:
+            live.explainer.note_holders(test)
+        except Exception as error:  # a fault of ours must not end the run
+            warnings.warn(
+                pytest.PytestWarning(f"loopwatch could not look into the modules: {error!r}"), stacklevel=1
+            )
+
+    def _frozen(self, live: _Live) -> Recording:
+        ledger, explainer = live.ledger, live.explainer
+        return Recording(
+            python=platform.python_version(),
+            versions=_versions(),
+            worker=self._worker,
+            loops=tuple(entry.frozen() for entry in ledger.all_loops()),
+            tests=tuple(test.frozen(ledger) for test in self._tests.values()),
+            fixtures=tuple(self._fixtures),
+            ran=tuple(ledger.ran.values()),
+            clients=tuple(entry.frozen() for entry in ledger.clients),
+            uses=tuple(entry.frozen() for entry in live.uses.entries),
+            holders=tuple(entry.frozen() for entry in explainer.holders or ()),
+            holders_at=explainer.holders_at,
+            explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+        )
+
+    # -- where the run is ----------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._tests[item.nodeid] = _RunningTest(item.nodeid, len(self._tests) + 1)
+        self._begin("setup", item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self._begin("call", item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        if nextitem is None and self._live is not None:
+            self._note_holders(self._live, item.nodeid)
+        self._begin("teardown", item)
+
+    def _begin(self, phase: str, item: pytest.Item) -> None:
+        if self._live is not None:
+            self._live.ledger.begin_phase(phase, item.nodeid)
+            self._tests[item.nodeid].phases[phase] = (self._live.ledger.now(), 0.0)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any):
+        if self._live is None:
+            return (yield)
+        ledger = self._live.ledger
+        ledger.fixtures.append(fixturedef.argname)
+        began = ledger.now()
+        try:
+            return (yield)
+        finally:
+            if ledger.fixtures:
+                ledger.fixtures.pop()
+            self._open_fixtures[id(fixturedef)] = len(self._fixtures)
+            self._fixtures.append(
+                Fixture(fixturedef.argname, fixturedef.scope, ledger.test or "", began, ledger.now())
+            )
+
+    def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
+        position = self._open_fixtures.pop(id(fixturedef), None)
+        if position is not None and self._live is not None:
+            self._fixtures[position] = replace(self._fixtures[position], end=self._live.ledger.now())
+
+    # -- reports -------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
+        report = yield
+        live, test = self._live, self._tests.get(item.nodeid)
+        if live is None or test is None:
+            return report
+        now = live.ledger.now()
+        began, _ = test.phases.get(report.when, (now, now))
+        test.phases[report.when] = (began, now)
+        test.note(report)
+        if report.failed and call.excinfo is not None:
+            self._explain(live, Failure(item.nodeid, report.when, call.excinfo.value, item), report, test)
+        return report
+
+    def _explain(self, live: _Live, failure: Failure, report: pytest.TestReport, test: _RunningTest) -> None:
+        try:
+            text = live.explainer.explain(failure)
+        except Exception as error:  # a fault of ours must not hide the test's own failure
+            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
+        if text:
+            report.sections.append(("loopwatch", text))
+            test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text
+
+
+class _RunningTest:
+    """What is known so far of one test."""
+
+    def __init__(self, nodeid: str, number: int) -> None:
+        self.nodeid = nodeid
+        self.number = number
+        self.outcome = "passed"
+        self.error: str | None = None
+        self.explanation: str | None = None
+        self.phases: dict[str, tuple[float, float]] = {}
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Take the outcome of a phase: a failed call is "failed", a failed set-up or teardown "error"."""
+        if report.failed and self.outcome != "failed":
+            self.outcome = "failed" if report.when == "call" else "error"
+        elif report.skipped:
+            self.outcome = "skipped"
+        if report.failed and self.error is None:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self.error = (crash.message if crash else str(report.longrepr)).splitlines()[0]
+
+    def frozen(self, ledger: Ledger) -> Test:
+        loop = ledger.call_loops.get(self.nodeid)
+        return Test(self.nodeid, self.number, self.outcome, self.error, dict(self.phases), loop)
+
+
+def _versions() -> dict[str, str]:
+    loaded = (name for name in PACKAGES if name.replace("-", "_") in sys.modules)
+    return {name: found for name in loaded if (found := _version(name))}
+
+
+@cache
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

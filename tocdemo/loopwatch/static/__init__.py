@@ -1,0 +1,1 @@
+"""What reads source, and runs nothing of it."""

@@ -1,0 +1,231 @@
+"""The query operators that hold no other condition: equality, order, `$in`, `$regex`, `$type`, bits and such.
+
+Each is a function of its operand that returns a condition. It must not know how a filter is put together, nor
+documents: a condition sees only the values that a path reached.
+
+Source: "Query and Projection Operators" in MongoDB's manual.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Any
+
+from bson import Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+
+from ..errors import CommandError
+from .values import MISSING, Predicate, is_number, order_key
+
+# A condition is tested against the list of all values that its path reaches.
+Condition = Callable[[list[Any]], bool]
+
+
+def is_operators(value: Any) -> bool:
+    """Whether a field's condition is a document of operators, not a value to be equal to."""
+    return isinstance(value, dict) and next(iter(value), "").startswith("$") and "$ref" not in value
+
+
+def any_item(test: Predicate) -> Condition:
+    """True when a value, or an item of a value that is an array, passes."""
+
+    def found_any(found: list[Any]) -> bool:
+        for value in found:
+            if test(value):
+                return True
+            if isinstance(value, list) and any(map(test, value)):
+                return True
+        return False
+
+    return found_any
+
+
+def negate(test: Condition) -> Condition:
+    """True when the condition is not."""
+    return lambda found: not test(found)
+
+
+def equals(operand: Any) -> Condition:
+    """True when a value, or an item of one, equals the operand or, if that is a regex, fits it."""
+    if isinstance(operand, Regex | re.Pattern):
+        return any_item(regex(operand, ""))
+    return any_item(_equality(operand))
+
+
+def _equality(operand: Any) -> Predicate:
+    if operand is None:
+        return lambda value: value is None or value is MISSING
+    key = order_key(operand)
+    return lambda value: value is not MISSING and order_key(value) == key
+
+
+def _comparison(accept: Callable[[Any, Any], bool], *, equal: bool) -> Callable[[Any], Condition]:
+    def make(operand: Any) -> Condition:
+        key = order_key(operand)
+        everything = isinstance(operand, MinKey | MaxKey)
+
+        def test(value: Any) -> bool:
+            if value is MISSING:
+                return operand is None and equal
+            other = order_key(value)
+            return (other[0] == key[0] or everything) and accept(other, key)
+
+        return any_item(test)
+
+    return make
+
+
+def _in(operand: Any) -> Condition:
+    if not isinstance(operand, list):
+        raise CommandError(2, "$in needs an array")
+    for item in operand:
+        if is_operators(item):
+            raise CommandError(2, f"cannot nest $ under $in: {next(iter(item))}")
+    patterns = [regex(item, "") for item in operand if isinstance(item, Regex | re.Pattern)]
+    keys = {order_key(item) for item in operand}
+    null = None in operand
+
+    def test(value: Any) -> bool:
+        if value is MISSING:
+            return null
+        return order_key(value) in keys or any(pattern(value) for pattern in patterns)
+
+    return any_item(test)
+
+
+def _exists(operand: Any) -> Condition:
+    if operand:
+        return lambda found: any(value is not MISSING for value in found)
+    return lambda found: all(value is MISSING for value in found)
+
+
+def regex(pattern: Any, options: str) -> Predicate:
+    """Whether a string fits a pattern (a string or a compiled one) with `$options`, letters of "imsxu"."""
+    flags = 0
+    if isinstance(pattern, Regex | re.Pattern):
+        flags, pattern = int(pattern.flags) & ~re.UNICODE, pattern.pattern
+    if not isinstance(pattern, str) or not isinstance(options, str):
+        raise CommandError(2, "$regex and $options have to be strings")
+    for option in options:
+        if option not in "imsxu":
+            raise CommandError(51108, f"invalid flag in regex options: {option}")
+        flags |= {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "u": 0}[option]
+    try:
+        compiled = re.compile(pattern, flags & ~re.LOCALE)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise CommandError(51091, f"Regular expression is invalid: {error}") from None
+    own = (50, pattern, flags)
+
+    def test(value: Any) -> bool:
+        if isinstance(value, str):
+            return compiled.search(value) is not None
+        return isinstance(value, Regex | re.Pattern) and order_key(value) == own
+
+    return test
+
+
+def _size(operand: Any) -> Condition:
+    if not is_number(operand) or operand != int(operand) or operand < 0:
+        raise CommandError(2, f"Failed to parse $size. Expected a non-negative whole number: {operand}")
+    return lambda found: any(isinstance(value, list) and len(value) == operand for value in found)
+
+
+def _modulo(operand: Any) -> Condition:
+    if not isinstance(operand, list) or len(operand) != 2 or not all(map(is_number, operand)):
+        raise CommandError(2, "malformed mod, needs to be an array of two numbers")
+    divisor, remainder = (int(_float(number)) for number in operand)
+    if divisor == 0:
+        raise CommandError(2, "divisor cannot be 0")
+
+    def test(value: Any) -> bool:
+        if not is_number(value) or _float(value) - _float(value) != 0:  # NaN and the infinities
+            return False
+        whole = int(_float(value))
+        return abs(whole) % abs(divisor) * (1 if whole >= 0 else -1) == remainder
+
+    return any_item(test)
+
+
+def _float(number: Any) -> Any:
+    return number.to_decimal() if isinstance(number, Decimal128) else number
+
+
+_TYPES: dict[str, tuple[int, Predicate]] = {
+    "double": (1, lambda v: isinstance(v, float)),
+    "string": (2, lambda v: isinstance(v, str) and not isinstance(v, Code)),
+    "object": (3, lambda v: isinstance(v, dict | DBRef)),
+    "array": (4, lambda v: isinstance(v, list)),
+    "binData": (5, lambda v: isinstance(v, bytes)),
+    "undefined": (6, lambda v: False),
+    "objectId": (7, lambda v: isinstance(v, ObjectId)),
+    "bool": (8, lambda v: isinstance(v, bool)),
+    "date": (9, lambda v: isinstance(v, datetime.datetime | DatetimeMS)),
+    "null": (10, lambda v: v is None),
+    "regex": (11, lambda v: isinstance(v, Regex | re.Pattern)),
+    "javascript": (13, lambda v: isinstance(v, Code)),
+    "int": (16, lambda v: isinstance(v, int) and not isinstance(v, bool | Int64) and -(2**31) <= v < 2**31),
+    "timestamp": (17, lambda v: isinstance(v, Timestamp)),
+    "long": (18, lambda v: isinstance(v, Int64) or (isinstance(v, int) and not -(2**31) <= v < 2**31)),
+    "decimal": (19, lambda v: isinstance(v, Decimal128)),
+    "minKey": (-1, lambda v: isinstance(v, MinKey)),
+    "maxKey": (127, lambda v: isinstance(v, MaxKey)),
+    "number": (0, is_number),
+}
+
+
+def _type(operand: Any) -> Condition:
+    names = operand if isinstance(operand, list) else [operand]
+    tests = []
+    for name in names:
+        found = [test for key, (code, test) in _TYPES.items() if name == key or (name == code and code)]
+        if not found:
+            raise CommandError(2, f"Unknown type name alias or code: {name}")
+        tests += found
+    return any_item(lambda value: value is not MISSING and any(test(value) for test in tests))
+
+
+def _bits(wanted: Callable[[int, int], bool]) -> Callable[[Any], Condition]:
+    def make(operand: Any) -> Condition:
+        mask = _bit_mask(operand)
+
+        def test(value: Any) -> bool:
+            if isinstance(value, bytes):
+                value = int.from_bytes(value, "little")
+            whole = is_number(value) and not isinstance(value, Decimal128) and value == value // 1
+            return whole and wanted(int(value), mask)
+
+        return any_item(test)
+
+    return make
+
+
+def _bit_mask(operand: Any) -> int:
+    if isinstance(operand, list) and all(isinstance(bit, int) and 0 <= bit < 1 << 20 for bit in operand):
+        return sum({1 << bit for bit in operand})
+    if isinstance(operand, bytes):
+        return int.from_bytes(operand, "little")
+    if is_number(operand) and operand >= 0:
+        return int(operand)
+    raise CommandError(9, "a bit mask must be a number, bit positions or binary data")
+
+
+OPERATORS: dict[str, Callable[[Any], Condition]] = {
+    "$eq": equals,
+    "$ne": lambda operand: negate(equals(operand)),
+    "$gt": _comparison(lambda a, b: a > b, equal=False),
+    "$gte": _comparison(lambda a, b: a >= b, equal=True),
+    "$lt": _comparison(lambda a, b: a < b, equal=False),
+    "$lte": _comparison(lambda a, b: a <= b, equal=True),
+    "$in": _in,
+    "$nin": lambda operand: negate(_in(operand)),
+    "$exists": _exists,
+    "$type": _type,
+    "$size": _size,
+    "$mod": _modulo,
+    "$bitsAllSet": _bits(lambda value, mask: value & mask == mask),
+    "$bitsAnySet": _bits(lambda value, mask: value & mask != 0),
+    "$bitsAllClear": _bits(lambda value, mask: value & mask == 0),
+    "$bitsAnyClear": _bits(lambda value, mask: value & mask != mask),
+    "$comment": lambda operand: lambda found: True,
+}
