@@ -1,6 +1,6 @@
 """The backend as the explorer runs it: freshly imported, without random waits, telling who sends a command.
 
-It knows the drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
+It knows the drivers' command listeners and the backend's modules; it knows nothing of schedules and gates.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ from tocdemo.runner.databases import Database
 from tocdemo.runner.fresh import as_before
 from tocdemo.runner.result import error_line
 
-from .orders import USED_UP
+from .orders import DONE, USED_UP
 
-# A command as the wire knows it: the server's number of the connection, and the request id.
-Sent = tuple[int, int]
+# A command as the wire knows it: the server's number of the connection (None where a server gives none), and
+# the request id.
+Sent = tuple[int | None, int]
 Operation = Callable[[Any, str], Awaitable[Any]]
 
 _operation: contextvars.ContextVar[str | None] = contextvars.ContextVar("operation", default=None)
@@ -81,13 +82,13 @@ def opened(folder: Path, database: Database, notes: Notes) -> Iterator[Backend]:
         for name, value in database.environment().items():
             patch.setenv(name, value)
         patch.syspath_prepend(str(folder))
-        drivers = importlib.import_module("app.db.driver")
+        drivers: Any = importlib.import_module("app.db.driver")
         make_client = drivers.make_client
         drivers.make_client = lambda settings, **options: make_client(
             settings, event_listeners=[_Listener(notes)], **options
         )
         base = importlib.import_module("app.db.base")
-        toc = importlib.import_module("app.db.toc_transactions")
+        toc: Any = importlib.import_module("app.db.toc_transactions")
         if hasattr(toc, "_back_off"):
             toc._back_off = _no_wait
         # PyMongo 4.20 waits by chance before with_transaction tries again.
@@ -107,10 +108,9 @@ def told(given: Any) -> str:
     if isinstance(given, Told):
         return str(given)
     if not isinstance(given, BaseException):
-        return "done"
-    if isinstance(given, OperationFailure) and (given.details or {}).get("errmsg", "").startswith(USED_UP):
-        return given.details["errmsg"]
-    return error_line(given)
+        return DONE
+    message = (given.details or {}).get("errmsg", "") if isinstance(given, OperationFailure) else ""
+    return message if message.startswith(USED_UP) else error_line(given)
 
 
 class _Listener(monitoring.CommandListener):

@@ -1,8 +1,8 @@
 """Operations that each run in a Python process of their own, as two workers of a web server do.
 
-Each process runs this module, and is told by a line on its standard
-input to run its operation once on a book. It answers with a line for each command that it is about to send or
-that did nothing, and a line with the end. It knows nothing of orders and gates.
+Each process runs this module, and is told by a line on its standard input to run its operation once on a
+book. It answers with a line for each command that it is about to send or that did nothing, and a line with
+the end. It knows nothing of schedules and gates.
 """
 
 import asyncio
@@ -13,13 +13,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from tocdemo.errors import CannotExplore
 from tocdemo.runner.databases import Database
 
 from . import backend
-from .backend import CannotExplore, Notes, Operation, Sent, Told
+from .backend import Notes, Operation, Sent, Told
 
 
 class Processes:
@@ -34,18 +36,11 @@ class Processes:
     ) -> None:
         self._notes = notes
         self._ends: dict[str, Callable[[str | None], None]] = {}
-        self._children: dict[str, subprocess.Popen] = {}
-        jobs = {letter: _pickled(folder, database, letter, each) for letter, each in operations.items()}
+        self._children: dict[str, _Child] = {}
+        jobs = {letter: _pickled(folder, database, letter, call) for letter, call in operations.items()}
         for letter, job in jobs.items():
-            child = subprocess.Popen(
-                [sys.executable, "-m", __name__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C is for this process, which then ends the others
-            )
-            self._children[letter] = child
-            child.stdin.write(job)
-            child.stdin.flush()
+            child = self._children[letter] = _started()
+            child.tell(job)
             threading.Thread(target=self._listen, args=(letter, child), daemon=True).start()
 
     async def run(self, letter: str, book: str) -> Told:
@@ -61,25 +56,26 @@ class Processes:
             else:
                 end.set_result(Told(words))
 
-        self._ends[letter] = lambda words: loop.call_soon_threadsafe(settle, words)
-        child = self._children[letter]
+        def from_its_thread(words: str | None) -> None:
+            loop.call_soon_threadsafe(settle, words)
+
+        self._ends[letter] = from_its_thread
         with contextlib.suppress(BrokenPipeError):  # then its end is told
-            child.stdin.write(f"{book}\n".encode())
-            child.stdin.flush()
+            self._children[letter].tell(f"{book}\n".encode())
         return await end
 
     def close(self) -> None:
         """End the processes."""
         for child in self._children.values():
-            child.kill()
+            child.process.kill()
         for child in self._children.values():
-            child.wait()
+            child.process.wait()
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()
+                child.questions.close()
 
-    def _listen(self, letter: str, child: subprocess.Popen) -> None:
-        with child.stdout:
-            for line in child.stdout:
+    def _listen(self, letter: str, child: "_Child") -> None:
+        with child.answers:
+            for line in child.answers:
                 message = json.loads(line)
                 if "sends" in message:
                     self._notes.sends(tuple(message["sends"]), letter)
@@ -89,6 +85,31 @@ class Processes:
                     self._ends[letter](message["told"])
         with contextlib.suppress(KeyError, RuntimeError):  # nobody waits, or their loop is closed
             self._ends[letter](None)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A process of this module, and the two pipes to it."""
+
+    process: subprocess.Popen[bytes]
+    questions: IO[bytes]
+    answers: IO[bytes]
+
+    def tell(self, message: bytes) -> None:
+        self.questions.write(message)
+        self.questions.flush()
+
+
+def _started() -> _Child:
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a Ctrl-C is for this process, which then ends the others
+    )
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("A process was started without its pipes")
+    return _Child(process, process.stdin, process.stdout)
 
 
 def _pickled(folder: Path, database: Database, letter: str, operation: Operation) -> bytes:
