@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -20,7 +21,7 @@ from tocdemo.errors import TocdemoError
 try:
     import fcntl
 except ImportError:  # Windows: two set-ups at once are then not kept apart
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # there is none  # type: ignore[assignment]  # there is none
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -144,7 +145,7 @@ def read_group(path: str, name: str) -> "dict[str, str | None]":
 
 
 def _pins_in(lines: "list[str]", path: str) -> "dict[str, str | None]":
-    pins = {}
+    pins = {}  # type: dict[str, str | None]
     for line in lines:
         match = _PIN.match(line)
         if line == "-e .":
@@ -182,7 +183,7 @@ def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
     return [name for name, version in pins.items() if not satisfied(name, version)]
 
 
-def _is_this_project(distribution: "object") -> bool:
+def _is_this_project(distribution: Any) -> bool:
     """Whether an installed `tocdemo` is this folder (PEP 610), and not another clone of the project."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     folder = url2pathname(urlparse(origin.get("url", "")).path)
@@ -224,7 +225,7 @@ def _site_packages(venv: str) -> str:
     return sysconfig.get_path("purelib", "venv", {"base": venv, "platbase": venv})
 
 
-def _wanted_stamp() -> "dict[str, str]":
+def _wanted_stamp() -> "dict[str, object]":
     """Say what an environment is made for; which packages it holds is read from their own metadata."""
     return {"python": "{} {}.{}".format(_base_python(), *sys.version_info[:2]), "project": ROOT}
 
@@ -413,9 +414,16 @@ def _ends_well(command: "list[str]", venv: str, keep_open: "tuple") -> bool:
         "PIP_RETRIES", "2"
     )  # pip's own 5 take more than a minute to say that there is no network
     with open(log, "w", encoding="utf-8") as file:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
         try:
-            installer = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=keep_open, **streams)
+            installer = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                pass_fds=keep_open,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
         except OSError as error:  # an executable that this machine cannot start
             file.write(f"{command[0]}: {error.strerror}")
             return False

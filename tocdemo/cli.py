@@ -73,6 +73,7 @@ def build(argv: list[str]) -> int:
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     options = parser.parse_args(argv)
+    bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import house
 
@@ -235,13 +236,12 @@ def main(argv: list[str]) -> int:
 
 
 def _summary(function: Callable) -> str:
-    return function.__doc__.splitlines()[0]
+    return (function.__doc__ or "").splitlines()[0]
 
 
-def _parser(name: str, function: Callable, **keywords: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog=f"python3 -m tocdemo {name}", description=_summary(function), **keywords
-    )
+def _parser(name: str, function: Callable, epilog: str | None = None) -> argparse.ArgumentParser:
+    prog = f"python3 -m tocdemo {name}"
+    return argparse.ArgumentParser(prog=prog, description=_summary(function), epilog=epilog)
 
 
 def _main_of(module: str, argv: list[str]) -> int:
@@ -273,5 +273,5 @@ def _require_free(port: int) -> None:
             pass
     except OSError as error:
         raise CannotRun(
-            f"port {port} cannot be used ({os.strerror(error.errno)}); choose another, or leave --port out"
+            f"port {port} cannot be used ({error.strerror}); choose another, or leave --port out"
         ) from error

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.rounds < 1:
         parser.error(f"expected at least 1 round, found {options.rounds}")
     three = [operations.add(title) for title in ("One", "Two", "Three")]
-    found, rounds = None, []
+    rounds = []
     for _ in range(options.rounds):
         found = engine.explore(sources.BACKEND, three, driver=options.driver)
         floors = [_floor(found.commands, options.driver) for _ in range(2)]

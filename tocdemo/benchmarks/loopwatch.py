@@ -23,7 +23,7 @@ from textwrap import dedent
 
 import pytest
 
-from tocdemo.loopwatch.plugin import Watch
+from tocdemo.loopwatch import Watch
 from tocdemo.server import EmbeddedServer
 
 BACKEND = Path(__file__).resolve().parents[1] / "backend"
@@ -77,17 +77,18 @@ class TimedWatch(Watch):
         self._seeing = 0.0
 
     def _start(self, config: pytest.Config) -> None:
-        fresh = self._ledger is None
+        fresh = self._live is None
         super()._start(config)
-        if fresh and self._ledger is not None:
-            used = self._ledger.used
+        if fresh and self._live is not None:
+            uses = self._live.uses
+            note = uses.note
 
-            def timed_used(*args) -> None:
+            def timed_note(*args) -> None:
                 began = time.perf_counter()
-                used(*args)
+                note(*args)
                 self._seeing += time.perf_counter() - began
 
-            self._ledger.used = timed_used
+            setattr(uses, "note", timed_note)  # noqa: B010 (mypy takes it for a method)
 
     def _explain(self, *args) -> None:
         began = time.perf_counter()

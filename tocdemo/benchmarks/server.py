@@ -27,8 +27,7 @@ from bson import Int64
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.write_concern import WriteConcern
 
-from tocdemo.server.server import EmbeddedServer
-from tocdemo.server.sessions import Limits
+from tocdemo.server import EmbeddedServer, Limits
 
 _DOCUMENT = {
     "_id": 1,
@@ -122,11 +121,15 @@ def _summary(rounds: dict[str, list[float]]) -> dict[str, float]:
     return {**figures, "ratio": statistics.median(server / floor for server, floor in pairs)}
 
 
+def _client(uri: str) -> pymongo.MongoClient[dict[str, Any]]:
+    return pymongo.MongoClient(uri)
+
+
 def compare_pymongo(server: EmbeddedServer, operation: str, rounds: int, count: int) -> dict[str, float]:
     """Microseconds of one round trip with PyMongo: floor and server, and their ratio."""
     floor = FloorServer(_reply_for(operation))
     times: dict[str, list[float]] = {"floor": [], "server": []}
-    with pymongo.MongoClient(floor.uri) as slow, pymongo.MongoClient(server.uri) as real:
+    with _client(floor.uri) as slow, _client(server.uri) as real:
         _prepare(real)
         for turn in range(rounds + 1):
             for name, client in (("floor", slow), ("server", real)):
@@ -142,12 +145,12 @@ async def compare_motor(server: EmbeddedServer, operation: str, rounds: int, cou
     from mongomock_motor import AsyncMongoMockClient
 
     floor = FloorServer(_reply_for(operation))
-    clients = {
+    clients: dict[str, Any] = {
         "floor": AsyncIOMotorClient(floor.uri),
         "server": AsyncIOMotorClient(server.uri),
         "mongomock-motor": AsyncMongoMockClient(),
     }
-    with pymongo.MongoClient(server.uri) as plain:
+    with _client(server.uri) as plain:
         _prepare(plain)
     await clients["mongomock-motor"].bench.books.insert_one(dict(_DOCUMENT))
     times: dict[str, list[float]] = {name: [] for name in clients}
@@ -170,7 +173,7 @@ def _prepare(client: Any) -> None:
 def measure_growth(rounds: int, count: int) -> dict[str, dict[int, float]]:
     """Microseconds of find_one and update_one by `_id`, in collections of 10 and of 20,000 documents."""
     figures: dict[str, dict[int, float]] = {"find_one": {}, "update_one": {}}
-    with EmbeddedServer() as server, pymongo.MongoClient(server.uri) as client:
+    with EmbeddedServer() as server, _client(server.uri) as client:
         for size in (10, 20_000):
             client.bench[f"of{size}"].insert_many({"_id": number} for number in range(size))
         for operation in figures:
@@ -189,7 +192,7 @@ def measure_start_stop(rounds: int) -> tuple[float, float]:
         begin = time.perf_counter()
         server = EmbeddedServer(replica_set="rs0").start()
         starts.append(time.perf_counter() - begin)
-        clients = [pymongo.MongoClient(server.uri) for _ in range(4)]
+        clients = [_client(server.uri) for _ in range(4)]
         for client in clients:
             client.admin.command("ping")
         begin = time.perf_counter()
@@ -226,12 +229,12 @@ async def count_lost_updates(rounds: int, writers: int = 20) -> int:
     """Rounds of concurrent Motor transactions on one document; how many increments were lost."""
     lost = 0
     with EmbeddedServer(replica_set="rs0", limits=Limits(idle=1.0)) as server:
-        client = AsyncIOMotorClient(server.uri)
+        client: AsyncIOMotorClient = AsyncIOMotorClient(server.uri)
         counters = client.bench.get_collection("counters", write_concern=WriteConcern("majority"))
         for number in range(rounds):
             await counters.insert_one({"_id": number, "value": 0})
             await asyncio.gather(*(_increment(client, counters, number) for _ in range(writers)))
-            found = await counters.find_one({"_id": number})
+            (found,) = await counters.find({"_id": number}).to_list(None)
             lost += writers - found["value"]
         client.close()
     return lost

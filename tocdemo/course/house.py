@@ -140,7 +140,7 @@ def arrows(house: Sequence[Room]) -> list[tuple[str, str]]:
     An arrow downwards is left out when other arrows lead there, too: then the picture has few lines, and who
     can reach whom is all the same.
     """
-    floors = {room.name: room.floor for room in house}
+    floors = {room.name: room.floor or 0 for room in house}
     every = [(room.name, other) for room in house for other in sorted(room.imports)]
     down = {name: {b for a, b in every if a == name and floors[a] < floors[b]} for name in floors}
     return [(a, b) for a, b in every if not any(_leads(down, way, b) for way in down[a] - {b})]
@@ -254,13 +254,17 @@ def _height(room: Room) -> int:
     return HEAD + LINE * len(wrap(room.sentence, LETTERS)) + FOOT
 
 
-def _width(thing: object) -> int:
+# What stands on a floor: a room's name, or the slot of an arrow that passes by (importer, imported, floor).
+Thing = str | tuple[str, str, int]
+
+
+def _width(thing: Thing) -> int:
     return BOX if isinstance(thing, str) else SLOT
 
 
 def _floors_and_ways(
     house: Sequence[Room], lines: Sequence[tuple[str, str]]
-) -> tuple[list[list[object]], list[list[object]]]:
+) -> tuple[list[list[Thing]], list[list[Thing]]]:
     """Return what stands on each floor from left to right, and for each arrow what it goes through.
 
     On a floor stand rooms (their names), and a slot for each arrow that only passes by: (importer, imported,
@@ -268,24 +272,25 @@ def _floors_and_ways(
     """
     used = sorted({room.floor for room in house if room.floor is not None})
     level = {room.name: used.index(room.floor) if room.floor is not None else len(used) - 1 for room in house}
-    ways: list[list[object]] = []
+    ways: list[list[Thing]] = []
     for a, b in lines:
         step = 1 if level[b] > level[a] else -1
         ways.append([a, *((a, b, floor) for floor in range(level[a] + step, level[b], step)), b])
-    floors: list[list[object]] = [[name for name in level if level[name] == n] for n in range(len(used))]
+    floors: list[list[Thing]] = [[name for name in level if level[name] == n] for n in range(len(used))]
     for way in ways:
-        for slot in way[1:-1]:
-            floors[slot[2]].append(slot)
+        for slot in way:
+            if not isinstance(slot, str):
+                floors[slot[2]].append(slot)
     for sweep in range(SWEEPS):
         for n in range(len(floors)) if sweep % 2 == 0 else reversed(range(len(floors))):
             floors[n] = _ordered(floors, n, ways)
     return floors, ways
 
 
-def _ordered(floors: list[list[object]], n: int, ways: list[list[object]]) -> list[object]:
+def _ordered(floors: list[list[Thing]], n: int, ways: list[list[Thing]]) -> list[Thing]:
     """Return floor `n` in the order of the places, on average, of what its things are tied to."""
     place = {thing: (number + 0.5) / len(floor) for floor in floors for number, thing in enumerate(floor)}
-    ties: dict[object, list[float]] = {thing: [] for thing in floors[n]}
+    ties: dict[Thing, list[float]] = {thing: [] for thing in floors[n]}
     for way in ways:
         for one, other in pairwise(way):
             if one in ties:

@@ -4,11 +4,13 @@ Read by the notebook builder and by the tests, which hold every executed noteboo
 a notebook's outputs, and neither how they came about nor how notebooks are built.
 """
 
+import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tocdemo.errors import CourseError
 
@@ -17,6 +19,7 @@ EXPECTED_TYPE = "application/vnd.tocdemo.expected+json"
 ORDERS_TYPE = "application/vnd.tocdemo.orders+json"
 CELL_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")  # nbformat 4.5
 MAY_RAISE = "raises-exception"  # the tag that Jupyter itself knows
+Kind = TypeVar("Kind", str, int)
 _OUTCOMES = ("passed", "failed", "errors", "skipped")
 
 
@@ -95,7 +98,8 @@ class Lesson:
     @property
     def contract_cells(self) -> set[str]:
         """The ids of the cells for which the manifest says what they must show."""
-        return {contract.cell for contract in (*self.runs, *self.expected, *self.orders)}
+        cells = ([each.cell for each in kind] for kind in (self.runs, self.expected, self.orders))
+        return set(itertools.chain.from_iterable(cells))
 
 
 # --- reading the manifest ----------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ def _expected(table: Mapping, where: str) -> ExpectedContract:
 def _orders(table: Mapping, where: str) -> OrdersContract:
     _only(table, where, "cell", "orders", "losing")
     cell = _cell(table, where)
-    counts = {key: _range(table.get(key), f"{where} {cell}, {key}") for key in ("orders", "losing")}
+    counts = {key: _range(table.get(key, ""), f"{where} {cell}, {key}") for key in ("orders", "losing")}
     return OrdersContract(cell, **counts)
 
 
@@ -195,7 +199,7 @@ def _cell(table: Mapping, where: str) -> str:
     return cell
 
 
-def _range(value: int | Mapping, where: str) -> Range:
+def _range(value: object, where: str) -> Range:
     if isinstance(value, Mapping):
         _only(value, where, "min", "max")
         found = Range(_get(value, "min", int, where), _get(value, "max", int, where))
@@ -208,7 +212,7 @@ def _range(value: int | Mapping, where: str) -> Range:
     return found
 
 
-def _get(table: Mapping, key: str, kind: type, where: str) -> str | int:
+def _get(table: Mapping, key: str, kind: type[Kind], where: str) -> Kind:
     value = table.get(key)
     if not isinstance(value, kind) or isinstance(value, bool) or (not value and kind is str):
         raise CourseError(

@@ -167,7 +167,7 @@ def _functions(text: str) -> Iterator[tuple[str, range]]:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 name = f"{prefix}.{child.name}" if prefix else child.name
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield name, range(child.lineno, child.end_lineno + 1)
+                yield name, range(child.lineno, (child.end_lineno or child.lineno) + 1)
             yield from walk(child, name)
 
     yield from walk(ast.parse(text), "")
@@ -181,7 +181,7 @@ def _extents(text: str, statements: Sequence[int]) -> Iterable[tuple[int, int]]:
             first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
             body = getattr(node, "body", None)
             if first in last:
-                last[first] = max(first, body[0].lineno - 1) if body else node.end_lineno
+                last[first] = max(first, body[0].lineno - 1) if body else node.end_lineno or first
     return last.items()
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -50,19 +51,24 @@ class Aftermath:
         return f"{self.topology}: {found}: {verdict}"
 
 
+def _client(uri: str) -> MongoClient[dict[str, Any]]:
+    return MongoClient(uri)
+
+
 def kill_between_writes(folder: Path, backend: str) -> Aftermath:
     """Start a process that changes a book, kill it between its two writes, and look at what is there.
 
     `folder` holds the backend, `backend` is what `lab.run` takes. Raises RuntimeError with the process's last
     words when it did not come that far, and databases.NoDatabase.
     """
-    with databases.open_database(backend) as own, MongoClient(own.uri) as client:
+    with databases.open_database(backend) as own, _client(own.uri) as client:
         database = client[own.name]
-        book = {"owner_id": "user_1", "table_of_contents": {"version": 1, "chapters": []}}
+        book: dict[str, Any] = {"owner_id": "user_1", "table_of_contents": {"version": 1, "chapters": []}}
         book_id = database["books"].insert_one(book).inserted_id
         database.create_collection("audit_log")
         _kill_when_between(folder, own, str(book_id))
-        version = database["books"].find_one({"_id": book_id})["table_of_contents"]["version"]
+        (book,) = database["books"].find({"_id": book_id})
+        version = book["table_of_contents"]["version"]
         entries = database["audit_log"].count_documents({"book_id": str(book_id)})
         topology = "replica set" if "setName" in client.admin.command("hello") else "standalone"
     return Aftermath(topology, version - 1, entries)
@@ -78,6 +84,7 @@ def _kill_when_between(folder: Path, own: databases.Database, book_id: str) -> N
         text=True,
     )
     with child:
+        assert child.stdout is not None and child.stderr is not None  # noqa: PT018 (they are pipes)
         said = child.stdout.readline()
         child.kill()
         if said.strip() != "between":

@@ -251,7 +251,7 @@ def _square(matrix: Matrix) -> str:
 def _sides(pair: tuple[str, str], matrix: Matrix) -> list[frozenset[str]]:
     first, second = (name if name in matrix.switches else None for name in pair)
     order = [(first, second), (first,), (second,), ()] if second else [(first,), ()]
-    return [frozenset(names) for names in order]
+    return [frozenset(name for name in names if name) for names in order]
 
 
 def _heading(names: frozenset[str], matrix: Matrix) -> str:

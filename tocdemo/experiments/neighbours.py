@@ -86,7 +86,7 @@ def together(
     the name of no fault.
     """
     names = sorted(names)
-    files = faults.with_faults(names) | sources.neighbours()
+    files = faults.with_faults(names) | dict(sources.neighbours())
     title = ", ".join(names) or "no fault"
     return suite.run_copy(files, which, run=run, backend=backend, title=title)
 

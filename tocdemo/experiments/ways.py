@@ -183,7 +183,7 @@ def measure() -> Ways:
 
 async def _rows(topology: str, database: databases.Database) -> list[Row]:
     sent = _Sent()
-    client = AsyncIOMotorClient(database.uri, event_listeners=[sent])
+    client: AsyncIOMotorClient = AsyncIOMotorClient(database.uri, event_listeners=[sent])
     try:
         return [await _row(way, topology, client[database.name]["books"], sent) for way in WAYS]
     finally:

@@ -22,8 +22,7 @@ from tocdemo.runner.result import error_line
 
 from .orders import DONE, USED_UP
 
-# A command as the wire knows it: the server's number of the connection (None where a server gives none), and
-# the request id.
+# A command as the wire knows it: the server's number of the connection, and the request id.
 Sent = tuple[int | None, int]
 Operation = Callable[[Any, str], Awaitable[Any]]
 
@@ -109,8 +108,11 @@ def told(given: Any) -> str:
         return str(given)
     if not isinstance(given, BaseException):
         return DONE
-    message = (given.details or {}).get("errmsg", "") if isinstance(given, OperationFailure) else ""
-    return message if message.startswith(USED_UP) else error_line(given)
+    if isinstance(given, OperationFailure):
+        said = (given.details or {}).get("errmsg", "")
+        if said.startswith(USED_UP):
+            return said
+    return error_line(given)
 
 
 class _Listener(monitoring.CommandListener):

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tocdemo.errors import CannotExplore
 from tocdemo.runner.databases import Database
+from tocdemo.runner.worker import pipes
 
 from . import backend
-from .backend import Notes, Operation, Sent, Told
+from .backend import CannotExplore, Notes, Operation, Sent, Told
 
 
 class Processes:
@@ -36,11 +35,19 @@ class Processes:
     ) -> None:
         self._notes = notes
         self._ends: dict[str, Callable[[str | None], None]] = {}
-        self._children: dict[str, _Child] = {}
-        jobs = {letter: _pickled(folder, database, letter, call) for letter, call in operations.items()}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        jobs = {letter: _pickled(folder, database, letter, each) for letter, each in operations.items()}
         for letter, job in jobs.items():
-            child = self._children[letter] = _started()
-            child.tell(job)
+            child = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C is for this process, which then ends the others
+            )
+            self._children[letter] = child
+            questions, _ = pipes(child)
+            questions.write(job)
+            questions.flush()
             threading.Thread(target=self._listen, args=(letter, child), daemon=True).start()
 
     async def run(self, letter: str, book: str) -> Told:
@@ -56,26 +63,30 @@ class Processes:
             else:
                 end.set_result(Told(words))
 
-        def from_its_thread(words: str | None) -> None:
+        def told(words: str | None) -> None:
             loop.call_soon_threadsafe(settle, words)
 
-        self._ends[letter] = from_its_thread
+        self._ends[letter] = told
+        child = self._children[letter]
+        questions, _ = pipes(child)
         with contextlib.suppress(BrokenPipeError):  # then its end is told
-            self._children[letter].tell(f"{book}\n".encode())
+            questions.write(f"{book}\n".encode())
+            questions.flush()
         return await end
 
     def close(self) -> None:
         """End the processes."""
         for child in self._children.values():
-            child.process.kill()
+            child.kill()
         for child in self._children.values():
-            child.process.wait()
+            child.wait()
             with contextlib.suppress(BrokenPipeError):
-                child.questions.close()
+                pipes(child)[0].close()
 
-    def _listen(self, letter: str, child: "_Child") -> None:
-        with child.answers:
-            for line in child.answers:
+    def _listen(self, letter: str, child: subprocess.Popen[bytes]) -> None:
+        _, answers = pipes(child)
+        with answers:
+            for line in answers:
                 message = json.loads(line)
                 if "sends" in message:
                     self._notes.sends(tuple(message["sends"]), letter)
@@ -85,31 +96,6 @@ class Processes:
                     self._ends[letter](message["told"])
         with contextlib.suppress(KeyError, RuntimeError):  # nobody waits, or their loop is closed
             self._ends[letter](None)
-
-
-@dataclass(frozen=True)
-class _Child:
-    """A process of this module, and the two pipes to it."""
-
-    process: subprocess.Popen[bytes]
-    questions: IO[bytes]
-    answers: IO[bytes]
-
-    def tell(self, message: bytes) -> None:
-        self.questions.write(message)
-        self.questions.flush()
-
-
-def _started() -> _Child:
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # a Ctrl-C is for this process, which then ends the others
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("A process was started without its pipes")
-    return _Child(process, process.stdin, process.stdout)
 
 
 def _pickled(folder: Path, database: Database, letter: str, operation: Operation) -> bytes:

@@ -5,6 +5,7 @@ They work on the learner's workspace, or on throw-away copies; they never change
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -121,10 +122,11 @@ def interleavings(
     sentence that says why.
     """
     where = Path(folder) if folder is not None else _folder()
-    options = {"driver": driver, "replica_set": replica_set, "attempts": attempts, "processes": processes}
-    if schedule is not None:
-        return engine.replay(where, operations, schedule, **options)
-    return engine.explore(where, operations, **options)
+    if schedule is None:
+        do = functools.partial(engine.explore, where, operations)
+    else:
+        do = functools.partial(engine.replay, where, operations, schedule)
+    return do(driver=driver, replica_set=replica_set, attempts=attempts, processes=processes)
 
 
 def panel() -> Any:

@@ -89,7 +89,9 @@ def _function_lines(text: str, name: str, path: str) -> tuple[int, int]:
 
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno
+            return min(
+                [node.lineno, *(each.lineno for each in node.decorator_list)]
+            ), node.end_lineno or node.lineno
     raise BadInput(f"There is no function {name!r} in {path}")
 
 
@@ -111,7 +113,7 @@ def source(where: str) -> Listing:
     installed = ", ".join(
         f"{name} {version(name)}" for name in dict.fromkeys(packages_distributions().get(package, []))
     )
-    file = Path(inspect.getsourcefile(thing))
+    file = Path(inspect.getsourcefile(thing) or "")
     _, inside, rest = file.as_posix().rpartition(f"/{package}/")
     place = f"{package}/{rest}, line {first}" if inside else f"{file.name}, line {first}"
     title = f"{installed}: {place}" if installed else place

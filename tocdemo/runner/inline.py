@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class _Reporter:
     results: dict[str, TestResult] = field(default_factory=dict)
     text: io.StringIO = field(default_factory=io.StringIO)
     _traced: set[str] = field(default_factory=set)
+    _failures: dict[tuple[str, str | None], tuple[str, str]] = field(default_factory=dict)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -67,24 +68,27 @@ class _Reporter:
         self.current.test, self.current.since = nodeid, time.monotonic()
         self.current.stopped = ""
 
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-        outcome = yield
-        report = outcome.get_result()
-        report.tocdemo_error = report.tocdemo_trace = ""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
         if report.failed and call.excinfo is not None:
-            self._describe(report, call.excinfo.value, item.path)
+            self._failures[report.nodeid, report.when] = self._described(call.excinfo.value, item.path)
+        return report
 
-    def _describe(self, report: pytest.TestReport, error: BaseException, file: Path) -> None:
+    def _described(self, error: BaseException, file: Path) -> tuple[str, str]:
+        """Return the line of a failure, and its traceback, or nothing where it was drawn before."""
+        line, trace = self.current.stopped or error_line(error), ""
         # Only the first of equal errors gets a traceback: making 26 takes longer than the 28 tests.
-        report.tocdemo_error = self.current.stopped or error_line(error)
-        if report.tocdemo_error not in self._traced:
-            self._traced.add(report.tocdemo_error)
+        if line not in self._traced:
+            self._traced.add(line)
             # A traceback that cannot be drawn is no reason to lose the run.
             with contextlib.suppress(Exception):
                 failure = pytest.ExceptionInfo.from_exception(error)
                 failure.traceback = failure.traceback.cut(path=file)
-                report.tocdemo_trace = str(failure.getrepr(style="short"))
+                trace = str(failure.getrepr(style="short"))
+        return line, trace
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         before = self.results.get(report.nodeid, TestResult(report.nodeid, "passed"))
@@ -93,12 +97,13 @@ class _Reporter:
             outcome = "failed" if report.when == "call" or before.outcome == "failed" else "error"
         elif report.skipped:
             outcome = "skipped"
+        error, trace = self._failures.get((report.nodeid, report.when), ("", ""))
         self.results[report.nodeid] = TestResult(
             nodeid=report.nodeid,
             outcome=outcome,
             seconds=before.seconds + report.duration,
-            error=before.error or report.tocdemo_error,
-            trace=before.trace or report.tocdemo_trace,
+            error=before.error or error,
+            trace=before.trace or trace,
         )
         if report.when == "teardown":
             self.current.test = None

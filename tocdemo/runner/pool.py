@@ -8,7 +8,7 @@ import contextlib
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ def share_out(jobs: Sequence[Job], on_progress: Progress) -> Measured:
     return Measured(dict(sorted(done.items())), time.perf_counter() - begin, note)
 
 
-def _as_they_end(jobs: Sequence[Job]) -> Iterator[tuple[int, Run]]:
+def _as_they_end(jobs: Sequence[Job]) -> Generator[tuple[int, Run], None, None]:
     """Yield the place and the run of each job, as they end."""
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
 

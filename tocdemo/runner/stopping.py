@@ -126,7 +126,9 @@ class RunThread(threading.Thread):
             if self._done.wait(0.1) or _is_waiting(self.ident):
                 return
         if self.current.test is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(_Stopped))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self.ident or 0), ctypes.py_object(_Stopped)
+            )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop | None:
         frame = sys._current_frames().get(self.ident or 0)

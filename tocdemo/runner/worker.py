@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tocdemo.errors import ScriptFailed, TocdemoError
 
@@ -66,12 +66,13 @@ class Worker:
         """
         options = dataclasses.replace(options, **changes)
         child = self._child
+        questions, answers = pipes(child)
         overdue = threading.Timer(_limit(options), child.kill)
         overdue.start()
         try:
-            pickle.dump((folder, list(arguments), options), child.stdin)
-            child.stdin.flush()
-            answer = pickle.load(child.stdout)
+            pickle.dump((folder, list(arguments), options), questions)
+            questions.flush()
+            answer = pickle.load(answers)
         except (EOFError, BrokenPipeError) as error:
             child.wait()
             self._complaints.seek(0)
@@ -90,6 +91,13 @@ class Worker:
         self._child.kill()
         self._child.communicate()
         self._complaints.close()
+
+
+def pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return what a child reads from, and what it writes to. Both must be pipes."""
+    if child.stdin is None or child.stdout is None:
+        raise ValueError("Expected a process that was started with pipes")
+    return child.stdin, child.stdout
 
 
 def run(folder: Path, arguments: Sequence[str], options: RunOptions) -> Run:

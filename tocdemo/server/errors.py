@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-CODE_NAMES = {
+_CODE_NAMES = {
     1: "InternalError",
     2: "BadValue",
     6: "HostUnreachable",
@@ -77,7 +77,7 @@ CODE_NAMES = {
     40415: "IDLUnknownField",
 }
 
-RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+_RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 _TRANSIENT_CODES = frozenset({24, 112, 239, 246, 251, 267})
 
 
@@ -107,7 +107,7 @@ class CommandError(Exception):
 
 def error_reply(code: int, message: str, **extra: Any) -> dict[str, Any]:
     """A reply that says `ok: 0`."""
-    name = CODE_NAMES.get(code, f"Location{code}")
+    name = _CODE_NAMES.get(code, f"Location{code}")
     return {"ok": 0.0, "errmsg": message, "code": code, "codeName": name, **extra}
 
 
@@ -135,8 +135,8 @@ def labels_for(
     ending = name in ("committransaction", "aborttransaction")
     if in_transaction and code in _TRANSIENT_CODES:
         return ["TransientTransactionError"]
-    if in_transaction and not ending and code in RETRYABLE_WRITE_CODES:
+    if in_transaction and not ending and code in _RETRYABLE_WRITE_CODES:
         return ["TransientTransactionError"]
-    if (retryable_write or ending) and {code, write_concern_code} & RETRYABLE_WRITE_CODES:
+    if (retryable_write or ending) and {code, write_concern_code} & _RETRYABLE_WRITE_CODES:
         return ["RetryableWriteError"]
     return []

@@ -17,11 +17,12 @@ import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
-OP_REPLY = 1
-OP_UPDATE, OP_INSERT, OP_RESERVED, OP_QUERY, OP_GET_MORE, OP_DELETE, OP_KILL_CURSORS = range(2001, 2008)
-OP_COMPRESSED = 2012
-OP_MSG = 2013
-_KNOWN_OPCODES = frozenset({OP_REPLY, *range(2001, 2008), OP_COMPRESSED, OP_MSG})
+_OP_REPLY = 1
+_OP_QUERY = 2004
+_OP_COMPRESSED = 2012
+_OP_MSG = 2013
+# 2001 to 2007 are the legacy opcodes from OP_UPDATE to OP_KILL_CURSORS, of which OP_QUERY is one.
+_KNOWN_OPCODES = frozenset({_OP_REPLY, *range(2001, 2008), _OP_COMPRESSED, _OP_MSG})
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_MESSAGE_BYTES = 48_000_000
@@ -34,15 +35,14 @@ _REQUIRED_FLAGS = 0xFFFF & ~(_CHECKSUM_PRESENT | _MORE_TO_COME)
 _HEADER = struct.Struct("<iiii")
 _INT = struct.Struct("<i")
 _UINT = struct.Struct("<I")
-HEADER_BYTES = _HEADER.size
+_HEADER_BYTES = _HEADER.size
 
 # Dates that Python's datetime cannot hold stay as DatetimeMS; UUIDs stay Binary. What came in goes out
 # unchanged.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
-_response_flags = struct.pack(
-    "<iqii", 8, 0, 0, 1
-)  # OP_REPLY: AwaitCapable, cursor 0, starting at 0, 1 document
+# Of OP_REPLY: AwaitCapable, cursor 0, starting at 0, 1 document.
+_REPLY_FIELDS = struct.pack("<iqii", 8, 0, 0, 1)
 
 
 class ProtocolError(Exception):
@@ -84,21 +84,21 @@ def read_frame(receive: Callable[[int], bytes]) -> bytes | None:
     `receive` is called with a number of bytes and returns exactly so many, or fewer at the end of the stream.
     ProtocolError when the length is impossible, the opcode unknown, or the stream ended inside a message.
     """
-    head = receive(HEADER_BYTES)
+    head = receive(_HEADER_BYTES)
     if not head:
         return None
-    if len(head) < HEADER_BYTES:
+    if len(head) < _HEADER_BYTES:
         raise ProtocolError("the connection ended inside a message header")
     length, _, _, opcode = _HEADER.unpack(head)
     # Nothing is allocated before this check.
-    if not HEADER_BYTES <= length <= MAX_MESSAGE_BYTES:
+    if not _HEADER_BYTES <= length <= MAX_MESSAGE_BYTES:
         raise ProtocolError(
-            f"a message length must be from {HEADER_BYTES} to {MAX_MESSAGE_BYTES}, not {length}"
+            f"a message length must be from {_HEADER_BYTES} to {MAX_MESSAGE_BYTES}, not {length}"
         )
     if opcode not in _KNOWN_OPCODES:
         raise ProtocolError(f"unknown opcode {opcode}")
-    body = receive(length - HEADER_BYTES) if length > HEADER_BYTES else b""
-    if len(body) < length - HEADER_BYTES:
+    body = receive(length - _HEADER_BYTES) if length > _HEADER_BYTES else b""
+    if len(body) < length - _HEADER_BYTES:
         raise ProtocolError("the connection ended inside a message")
     return head + body
 
@@ -108,17 +108,17 @@ def parse(frame: bytes) -> Request:
     no longer takes; MalformedRequest for flags, sections or BSON that are broken.
     """
     length, request_id, _, opcode = _HEADER.unpack_from(frame)
-    if opcode == OP_MSG:
+    if opcode == _OP_MSG:
         return _parse_msg(frame, length, request_id)
-    if opcode == OP_QUERY:
+    if opcode == _OP_QUERY:
         return _parse_query(frame, length, request_id)
     raise ProtocolError(f"opcode {opcode} is not supported: only OP_MSG, and OP_QUERY for the handshake")
 
 
 def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
-    if length < HEADER_BYTES + 5:
+    if length < _HEADER_BYTES + 5:
         raise MalformedRequest(Request(request_id, {}), "OP_MSG has no section")
-    (flags,) = _UINT.unpack_from(frame, HEADER_BYTES)
+    (flags,) = _UINT.unpack_from(frame, _HEADER_BYTES)
     empty = Request(request_id, {}, not flags & _MORE_TO_COME)
     if flags & _REQUIRED_FLAGS:
         raise MalformedRequest(
@@ -135,7 +135,7 @@ def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
 def _read_sections(frame: bytes, end: int, broken: Request) -> dict[str, Any]:
     command: dict[str, Any] | None = None
     sequences: dict[str, list[dict[str, Any]]] = {}
-    position = HEADER_BYTES + 4
+    position = _HEADER_BYTES + 4
     while position < end:
         kind = frame[position]
         position += 1
@@ -191,10 +191,10 @@ def _read_sequence(frame: bytes, start: int, end: int, broken: Request) -> tuple
 
 def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
     broken = Request(request_id, {}, legacy=True)
-    zero = frame.find(b"\0", HEADER_BYTES + 4)
+    zero = frame.find(b"\0", _HEADER_BYTES + 4)
     if zero < 0:
         raise MalformedRequest(broken, "OP_QUERY has no collection name")
-    namespace = frame[HEADER_BYTES + 4 : zero].decode("utf-8", "replace")
+    namespace = frame[_HEADER_BYTES + 4 : zero].decode("utf-8", "replace")
     database, _, collection = namespace.partition(".")
     if collection != "$cmd":
         raise MalformedRequest(broken, "OP_QUERY is taken for commands only; use OP_MSG", 352)
@@ -223,8 +223,8 @@ def encode_reply(
     """
     document = bson.encode(reply, False, CODEC)
     if request.legacy:
-        size = HEADER_BYTES + len(_response_flags) + len(document)
-        return _HEADER.pack(size, response_id, request.request_id, OP_REPLY) + _response_flags + document
-    size = HEADER_BYTES + 5 + len(document)
+        size = _HEADER_BYTES + len(_REPLY_FIELDS) + len(document)
+        return _HEADER.pack(size, response_id, request.request_id, _OP_REPLY) + _REPLY_FIELDS + document
+    size = _HEADER_BYTES + 5 + len(document)
     flags = b"\2\0\0\0\0" if more_to_come else b"\0\0\0\0\0"
-    return _HEADER.pack(size, response_id, request.request_id, OP_MSG) + flags + document
+    return _HEADER.pack(size, response_id, request.request_id, _OP_MSG) + flags + document

@@ -24,8 +24,8 @@ SESSION_MINUTES = 30
 _MAX_SESSIONS = 10_000
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
 
-RETRYABLE_COMMANDS = frozenset({"insert", "update", "delete", "findandmodify"})
-_IN_TRANSACTIONS = RETRYABLE_COMMANDS | {
+_RETRYABLE_COMMANDS = frozenset({"insert", "update", "delete", "findandmodify"})
+_IN_TRANSACTIONS = _RETRYABLE_COMMANDS | {
     "find", "getmore", "killcursors", "aggregate", "distinct", "create", "createindexes",
     "committransaction", "aborttransaction",
 }  # fmt: skip
@@ -98,7 +98,7 @@ def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invoc
         _check_allowed(name, command)
     elif name in _ENDINGS:
         raise CommandError(50768, f"txnNumber may only be provided for {name} with autocommit=false")
-    elif name not in RETRYABLE_COMMANDS:
+    elif name not in _RETRYABLE_COMMANDS:
         raise CommandError(50768, f"txnNumber is not supported for the command {name} outside a transaction")
     return Invocation(
         session_id=session_id,

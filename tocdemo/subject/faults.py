@@ -6,9 +6,10 @@ the backend's text, not how it is run.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import libcst as cst
 import libcst.matchers as m
@@ -98,7 +99,7 @@ def apply_to(name: str, path: str, text: str) -> str:
 
 
 def _combinations(path: str) -> list[frozenset[str]]:
-    combinations = [frozenset()]
+    combinations: list[frozenset[str]] = [frozenset()]
     for name, fault in FAULTS.items():
         if path in fault.transforms:
             combinations += [each | {name} for each in combinations]
@@ -142,7 +143,8 @@ class _CopyNames(cst.CSTTransformer):
         line = updated.body[0]
         if not m.matches(line, m.ImportFrom(names=[m.ZeroOrMore(), _BASE_ALIAS, m.ZeroOrMore()])):
             return updated
-        others = [alias for alias in line.names if not m.matches(alias, _BASE_ALIAS)]
+        line = cst.ensure_type(line, cst.ImportFrom)
+        others = [alias for alias in _aliases(line) if not m.matches(alias, _BASE_ALIAS)]
         base = cst.Attribute(line.module, cst.Name("base")) if line.module else cst.Name("base")
         aliases = [cst.ImportAlias(cst.Name(name)) for name in self.names]
         copies = line.with_changes(module=base, names=aliases)
@@ -171,7 +173,7 @@ class _MakeSync(cst.CSTTransformer):
     def leave_Await(self, original: cst.Await, updated: cst.Await) -> cst.BaseExpression:
         if not m.matches(updated, m.Await(expression=m.Call(func=m.Name("close_client")))):
             return updated
-        client = updated.expression.args[0].value
+        client = cst.ensure_type(updated.expression, cst.Call).args[0].value
         return cst.Call(cst.Attribute(client, cst.Name("close")))
 
 
@@ -225,7 +227,8 @@ class _SwallowProbe(cst.CSTTransformer):
     ) -> cst.SimpleStatementLine | cst.Try:
         if not m.matches(updated, m.SimpleStatementLine(body=[m.Assign(value=_PROBE)])):
             return updated
-        target = updated.body[0].targets[0].target
+        assigned = cst.ensure_type(updated.body[0], cst.Assign).targets[0].target
+        target = cst.ensure_type(assigned, cst.Name)
         return cst.Try(
             leading_lines=updated.leading_lines,
             body=cst.IndentedBlock([updated.with_changes(leading_lines=[])]),
@@ -276,11 +279,11 @@ class _TransactChanges(cst.CSTTransformer):
         writes = m.Call(func=m.Name("_write_toc") | m.Attribute(attr=m.Name("find_one")))
         if not m.matches(updated, writes) or m.findall(updated, m.Arg(keyword=m.Name("session"))):
             return updated
-        session = cst.parse_expression("f(session=session)").args
+        session = cst.ensure_type(cst.parse_expression("f(session=session)"), cst.Call).args
         return updated.with_changes(args=[*updated.args, *session])
 
     def leave_FunctionDef(self, original: cst.FunctionDef, updated: cst.FunctionDef) -> cst.FunctionDef:
-        docstring, *body = updated.body.body
+        docstring, *body = cst.ensure_type(updated.body, cst.IndentedBlock).body
         if updated.name.value == "write" or m.findall(updated, _PROBE):
             return updated
         write = cst.parse_statement("async def write(session: Any = None) -> Any:\n    pass")
@@ -303,9 +306,8 @@ class _TransactOnce(cst.CSTTransformer):
     ) -> cst.SimpleStatementLine | cst.With:
         if not m.findall(updated, m.Attribute(attr=m.Name("with_transaction"))):
             return updated
-        return cst.parse_statement(
-            "async with await start_transaction(session):\n    return await write(session)"
-        )
+        once = "async with await start_transaction(session):\n    return await write(session)"
+        return cst.ensure_type(cst.parse_statement(once), cst.With)
 
     def leave_SimpleString(self, original: cst.SimpleString, updated: cst.SimpleString) -> cst.SimpleString:
         return updated.with_changes(value=updated.value.replace(", with the driver's retry", ", once"))
@@ -315,10 +317,19 @@ class _ImportStartTransaction(cst.CSTTransformer):
     def leave_ImportFrom(self, original: cst.ImportFrom, updated: cst.ImportFrom) -> cst.ImportFrom:
         if not m.matches(updated, m.ImportFrom(module=m.Name("driver"))):
             return updated
-        names = {alias.name.value for alias in updated.names} | {"start_transaction"}
-        return updated.with_changes(
-            names=cst.parse_statement(f"from .driver import {', '.join(sorted(names))}").body[0].names
-        )
+        names = {alias.evaluated_name for alias in _aliases(updated)} | {"start_transaction"}
+        return updated.with_changes(names=_import_of(sorted(names)))
+
+
+def _import_of(names: list[str]) -> Sequence[cst.ImportAlias]:
+    """Return the names of an import, with commas between them."""
+    line = cst.ensure_type(cst.parse_statement(f"import {', '.join(names)}"), cst.SimpleStatementLine)
+    return cst.ensure_type(line.body[0], cst.Import).names
+
+
+def _aliases(line: cst.Import | cst.ImportFrom) -> Sequence[cst.ImportAlias]:
+    """Return what a line imports, by name; nothing for `*`."""
+    return () if isinstance(line.names, cst.ImportStar) else line.names
 
 
 def _in_function(module: cst.Module, name: str, transformer: cst.CSTTransformer) -> cst.Module:
@@ -339,6 +350,9 @@ def _without_unused_imports(module: cst.Module) -> cst.Module:
     return module.visit(_DropImports(unused)) if unused else module
 
 
+Line = TypeVar("Line", cst.Import, cst.ImportFrom)
+
+
 class _DropImports(cst.CSTTransformer):
     def __init__(self, names: list[str]) -> None:
         super().__init__()
@@ -355,12 +369,12 @@ class _DropImports(cst.CSTTransformer):
     ) -> cst.ImportFrom | cst.RemovalSentinel:
         return self._kept(updated)
 
-    def _kept(self, line: cst.Import | cst.ImportFrom) -> cst.Import | cst.ImportFrom | cst.RemovalSentinel:
-        names = [alias for alias in line.names if alias.name.value not in self.names]
+    def _kept(self, line: Line) -> Line | cst.RemovalSentinel:
+        names = [alias for alias in _aliases(line) if alias.evaluated_name not in self.names]
         if not names:
             return cst.RemoveFromParent()
         names[-1] = names[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-        return line.with_changes(names=names) if len(names) < len(line.names) else line
+        return line.with_changes(names=names) if len(names) < len(_aliases(line)) else line
 
 
 FAULTS: dict[str, Fault] = {

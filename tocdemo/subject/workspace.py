@@ -72,7 +72,7 @@ def put(names: Iterable[str], title: str = "", *, neighbours: bool = False) -> R
     not touched. Raises ValueError for the name of no fault.
     """
     names = list(dict.fromkeys(names))
-    wanted = dict(faults.with_faults(names)) | (sources.neighbours() if neighbours else {})
+    wanted = dict(faults.with_faults(names)) | (dict(sources.neighbours()) if neighbours else {})
     changed = {path: text for path, text in wanted.items() if _read(path) != text}
     gone = [path for path in sources.neighbours() if path not in wanted and _read(path) is not None]
     backup = _back_up(path for path in (*changed, *gone) if _is_own(path))

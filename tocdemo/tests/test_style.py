@@ -1,4 +1,4 @@
-"""The code is clean for ruff, as pyproject.toml configures it; the lessons' text is wrapped at one width."""
+"""The code is clean for ruff and mypy, as pyproject.toml has them; the lessons' text has one width."""
 
 import re
 import subprocess
@@ -16,6 +16,12 @@ FENCE = re.compile(r"^(`{3,}).*?^\1$", re.MULTILINE | re.DOTALL)
 def test_ruff_finds_nothing(command):
     ruff = [sys.executable, "-m", "ruff", *command.split(), "--no-cache", str(ROOT)]
     result = subprocess.run(ruff, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_mypy_finds_nothing():
+    mypy = [sys.executable, "-m", "mypy", "--no-incremental"]
+    result = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

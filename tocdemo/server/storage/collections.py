@@ -18,7 +18,7 @@ from ..errors import CommandError
 from ..query.values import MISSING, Document, Key, Predicate, check_depth, encode, leaves, order_key
 
 Claim = tuple[str, str, Key]  # namespace, index name, key
-ID_INDEX = "_id_"
+_ID_INDEX = "_id_"
 
 
 class Change(NamedTuple):
@@ -51,7 +51,7 @@ class Index:
     @property
     def unique(self) -> bool:
         """Whether it refuses a second document with the same key."""
-        return bool(self.specification.get("unique")) and self.name != ID_INDEX
+        return bool(self.specification.get("unique")) and self.name != _ID_INDEX
 
     def keys(self, document: Document) -> set[Key]:
         """The keys under which the document stands in the index: several when a field holds an array."""
@@ -116,7 +116,7 @@ class Collection:
     unique_indexes: tuple[Index, ...] = ()
 
     def __post_init__(self) -> None:
-        self.indexes[ID_INDEX] = Index(ID_INDEX, {"v": 2, "key": {"_id": 1}, "name": ID_INDEX})
+        self.indexes[_ID_INDEX] = Index(_ID_INDEX, {"v": 2, "key": {"_id": 1}, "name": _ID_INDEX})
 
     def writable(self) -> Table:
         """The live table, made safe to write: a snapshot may hold the present one."""
@@ -140,7 +140,7 @@ class Collection:
 
     def touched(self, change: Change) -> list[Claim]:
         """What a change of a document touches: its `_id`, and the unique keys that it leaves or takes."""
-        touched: list[Claim] = [(self.namespace, ID_INDEX, change.key)]
+        touched: list[Claim] = [(self.namespace, _ID_INDEX, change.key)]
         for index in self.unique_indexes:
             before = index.keys(change.old) if change.old is not None else set()
             after = index.keys(change.new) if change.new is not None else set()
@@ -153,7 +153,7 @@ class Collection:
             return
         key = change.key
         if change.old is None and key in table.documents:
-            raise duplicate_key(self, self.indexes[ID_INDEX], change.new)
+            raise duplicate_key(self, self.indexes[_ID_INDEX], change.new)
         for index in self.unique_indexes:
             taken = table.unique.get(index.name, {})
             if any(taken.get(entry, key) != key for entry in index.keys(change.new)):

@@ -155,7 +155,8 @@ class Interleavings(RuleBasedStateMachine):
         return {document["_id"]: document["n"] for document in reply["cursor"]["firstBatch"]}
 
 
-SERVER, NUMBERS = [], [0]
+SERVER: list[EmbeddedServer] = []
+NUMBERS = [0]
 
 
 @pytest.fixture(scope="module", autouse=True)
