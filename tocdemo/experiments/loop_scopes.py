@@ -1,7 +1,7 @@
 """Nine small suites: a fixture's scope against the tests' loop scope, each function, module or session.
 
-Each suite is generated, run inline on real Motor and thrown
-away. It knows nothing of the backend and its 28 tests.
+Each suite is generated, run inline on real Motor and thrown away. It knows nothing of the backend and its 28
+tests.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from html import escape
 
 from tocdemo.display.looks import verdict
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table
+from tocdemo.errors import BadInput
 from tocdemo.runner import inline
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources
@@ -60,7 +61,7 @@ class Square:
     uses: bool
 
     def run(self, fixture: str, tests: str) -> Run:
-        """Return one of the nine runs. Raises ValueError for a scope that does not exist."""
+        """Return one of the nine runs. Raises BadInput for a scope that does not exist."""
         return self.runs[_known(fixture), _known(tests)]
 
     def __str__(self) -> str:
@@ -86,13 +87,13 @@ class Square:
 def conftest(fixture: str, *, uses: bool = False) -> str:
     """Return the conftest.py with a client fixture of that scope, on a loop of that scope.
 
-    With `uses` the fixture uses the client itself. Raises ValueError for a scope that does not exist.
+    With `uses` the fixture uses the client itself. Raises BadInput for a scope that does not exist.
     """
     return _CONFTEST.format(scope=_known(fixture), use=_USE if uses else "")
 
 
 def file_of_tests(scope: str, name: str = "test_one.py") -> str:
-    """Return one of FILES: two tests on a loop of that scope. Raises ValueError for an unknown scope."""
+    """Return one of FILES: two tests on a loop of that scope. Raises BadInput for an unknown scope."""
     return "import pytest\n" + "".join(_TEST.format(scope=_known(scope), name=test) for test in FILES[name])
 
 
@@ -112,7 +113,7 @@ def measure(*, uses: bool = False) -> Square:
 
 def _known(scope: str) -> str:
     if scope not in SCOPES:
-        raise ValueError(f"There is no scope {scope!r} here; there are {', '.join(SCOPES)}")
+        raise BadInput(f"There is no scope {scope!r} here; there are {', '.join(SCOPES)}")
     return scope
 
 
