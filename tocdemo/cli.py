@@ -272,6 +272,5 @@ def _require_free(port: int) -> None:
         with socket.create_server(("127.0.0.1", port)):
             pass
     except OSError as error:
-        raise CannotRun(
-            f"port {port} cannot be used ({error.strerror}); choose another, or leave --port out"
-        ) from error
+        why = os.strerror(error.errno or 0)
+        raise CannotRun(f"port {port} cannot be used ({why}); choose another, or leave --port out") from error

@@ -9,7 +9,7 @@
     ├── CannotExplore      operations cannot be explored, or a schedule does not fit them
     ├── CannotBuild        an environment of other versions cannot be made
     ├── NothingToChange    a fault did not find what it takes away
-    ├── SetupError         the environment of the course cannot be made (in `bootstrap`)
+    ├── SetupError         the environment of the course cannot be made
     ├── ScriptFailed       a script ended otherwise than it should have
     └── NothingRaised      an error that belongs to the lesson did not come (an AssertionError, too)
 
@@ -52,6 +52,10 @@ class CannotBuild(TocdemoError):
 
 class NothingToChange(TocdemoError):
     """A fault did not find what it takes away: the text has the fault already, or was edited."""
+
+
+class SetupError(TocdemoError):
+    """The set-up cannot go on; the message says why and what to do."""
 
 
 class ScriptFailed(TocdemoError, RuntimeError):

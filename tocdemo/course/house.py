@@ -78,7 +78,7 @@ def rooms(root: Path) -> tuple[Room, ...]:
 def _is_room(place: Path) -> bool:
     if place.is_dir():
         return place.name != "tests" and not place.name.startswith((".", "__"))
-    return place.suffix == ".py" and place.name != "__init__.py"
+    return place.suffix == ".py" and place.name not in ("__init__.py", "conftest.py")
 
 
 def _room(place: Path, names: frozenset[str], floors: dict[str, int]) -> Room:

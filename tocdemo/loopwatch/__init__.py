@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from .live.plugin import Watch
+from .plugin import Watch
 from .recording import Recording
 
 __all__ = ["Recording", "Watch"]

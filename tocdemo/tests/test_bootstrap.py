@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from tocdemo import bootstrap
+from tocdemo.bootstrap.log import why_pip_failed
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_FILES = ("__init__.py", "__main__.py", "bootstrap.py")
+BOOTSTRAP = ("bootstrap/__init__.py", "bootstrap/pins.py", "bootstrap/log.py")
+ENTRY_FILES = ("__init__.py", "__main__.py", "errors.py", *BOOTSTRAP)
 
 # A build backend without requirements (PEP 660), so that `pip install -e .` needs no network. It takes as
 # long as the test says.
@@ -78,6 +80,7 @@ def project(tmp_path: Path) -> Path:
     """A clone with the real entry files, a command that says where it ran, and a build without a network."""
     folder = tmp_path / "a clone"
     (folder / "tocdemo").mkdir(parents=True)
+    (folder / "tocdemo/bootstrap").mkdir()
     for name in ENTRY_FILES:
         shutil.copy(ROOT / "tocdemo" / name, folder / "tocdemo" / name)
     (folder / "tocdemo/cli.py").write_text(COMMANDS)
@@ -156,7 +159,7 @@ def test_another_failure_of_pip_is_quoted(tmp_path):
     log.write_text(
         "Collecting a\nERROR: Could not find a version that satisfies the requirement a==1\nERROR: b\n"
     )
-    said = bootstrap._why_pip_failed(str(log))
+    said = why_pip_failed(str(log), "again", (3, 14))
     assert said.startswith("pip could not install the requirements: Could not find a version")
     assert str(log) in said
 

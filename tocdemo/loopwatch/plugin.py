@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,24 +16,24 @@ from typing import Any
 
 import pytest
 
-from ..recording import Fixture, Recording, Test
-from .cause import Failure
-from .explain import Explainer
-from .hooks import Hooks
-from .ledger import Ledger
-from .uses import Uses
+from .explaining.cause import Failure
+from .explaining.explain import Explainer
+from .live.hooks import Hooks
+from .live.ledger import Ledger
+from .live.uses import Uses
+from .recording import Fixture, Recording, Test
 
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
 
 
-@dataclass(frozen=True)
 class _Live:
-    """What there is while the run goes on."""
+    """What there is while the run goes on, and only then."""
 
-    ledger: Ledger
-    uses: Uses
-    hooks: Hooks
-    explainer: Explainer
+    def __init__(self, root: str) -> None:
+        self.ledger = Ledger(root)
+        self.uses = Uses(self.ledger)
+        self.hooks = Hooks(self.ledger, self.uses)
+        self.explainer = Explainer(self.ledger, self.uses)
 
 
 class Watch:
@@ -82,9 +82,7 @@ class Watch:
             raise pytest.UsageError(
                 "this loopwatch.Watch has its recording already; make a new one for each run"
             )
-        ledger = Ledger(str(config.rootpath))
-        uses = Uses(ledger)
-        self._live = _Live(ledger, uses, Hooks(ledger, uses), Explainer(ledger, uses))
+        self._live = _Live(str(config.rootpath))
         config.add_cleanup(self._stop)
         self._live.hooks.start()
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..live.culprit import Culprit
+from ..live.entries import ClientEntry
+from ..live.holders import Copied, HolderEntry, HoldingFixture, holders, holding_fixture
+from ..live.ledger import Ledger
+from ..live.uses import Uses
 from ..recording import short_name
 from .advice import advice
 from .cause import Cause, Causes, Failure
-from .culprit import Culprit
-from .entries import ClientEntry
-from .holders import Copied, HolderEntry, HoldingFixture, holders, holding_fixture
-from .ledger import Ledger
 from .loop_errors import loop_error
-from .uses import Uses
 from .words import line, when, where
 
 MOST = 3
@@ -43,9 +43,10 @@ class Explainer:
             return self._once(
                 cause.key, failure, lambda: self._head(cause), lambda: self._cross_loop(cause, failure)
             )
-        error = loop_error(self._ledger, failure)
-        if error is not None:
-            return self._once(error.key, failure, lambda: f"loopwatch: {error.head}", lambda: error.lines)
+        said = loop_error(self._ledger, failure)
+        if said is not None:
+            key, (head, *lines) = said
+            return self._once(key, failure, lambda: f"loopwatch: {head}", lambda: lines)
         return None
 
     def note_holders(self, test: str | None) -> list[HolderEntry]:
@@ -183,7 +184,7 @@ def _names_text(entries: list[HolderEntry]) -> str:
 
 
 def _written(entry: HolderEntry) -> str:
-    name = (entry.origin.source_name if entry.origin else "") or entry.name
+    name = entry.origin.source_name if entry.origin and entry.origin.source_name else entry.name
     return name if name == entry.name else f"{name} as {entry.name}"
 
 

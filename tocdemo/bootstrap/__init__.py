@@ -12,18 +12,19 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
-from tocdemo.errors import TocdemoError
+from tocdemo.errors import SetupError
+
+from . import log as words
+from .pins import as_requirements, read_group, read_pins
+from .pins import lacking as _lacking
 
 try:
     import fcntl
 except ImportError:  # Windows: two set-ups at once are then not kept apart
-    fcntl = None  # type: ignore[assignment]  # there is none  # type: ignore[assignment]  # there is none
+    fcntl = None  # type: ignore[assignment]  # there is none
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OLDEST, NEWEST = (3, 11), (3, 14)
 ENVIRONMENT = ".venv"
 MARKER = "made-by-tocdemo.txt"  # first in: this environment is ours to change
@@ -32,14 +33,19 @@ UNFINISHED = "tocdemo-unfinished.json"  # in place of the stamp while something 
 LOG = "tocdemo-install.log"
 AGAIN = "then run the same command again."
 
-_PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[\w.!+]+)(?:\s*;\s*(?P<marker>.+))?$")
-_SYSTEM = re.compile(r"""^sys_platform\s*(==|!=)\s*["'](\w+)["']$""")
+__all__ = [
+    "SetupError",
+    "add_group",
+    "hand_over",
+    "has_project",
+    "lacking",
+    "read_group",
+    "read_pins",
+    "ready_python",
+    "require_python",
+]
+
 _PIP_INDEX = re.compile(r"^(\S+\.)?index-url=", re.MULTILINE)  # in the words of `pip config list`
-_NO_NETWORK = re.compile(r"connection broken by|ConnectTimeout|NewConnectionError|Max retries|ProxyError")
-
-
-class SetupError(TocdemoError):
-    """The set-up cannot go on; the message says why and what to do."""
 
 
 def require_python(version: "tuple | None" = None) -> None:
@@ -98,8 +104,13 @@ def add_group(name: str) -> None:
     if left:
         raise SetupError(
             f"this needs the group `{name}` of pyproject.toml, and the environment {sys.prefix} is yours, so "
-            f"it is left alone; run `pip install {' '.join(_as_requirements(pins, left))}` in it, {AGAIN}"
+            f"it is left alone; run `pip install {' '.join(as_requirements(pins, left))}` in it, {AGAIN}"
         )
+
+
+def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
+    """Return the names whose pinned version is not installed in the folders of `path` (as in `sys.path`)."""
+    return _lacking(pins, path, ROOT)
 
 
 def hand_over(python: str, argv: "list[str]") -> int:
@@ -110,85 +121,6 @@ def hand_over(python: str, argv: "list[str]") -> int:
     if os.name == "posix":
         os.execv(python, command)
     return subprocess.call(command)
-
-
-# --- what is needed, and what is there ---------------------------------------------------------------------
-
-
-def read_pins(path: str) -> "dict[str, str | None]":
-    """Return the versions that a requirements file pins, by name, for this system; None for `-e .` (tocdemo).
-
-    Only what this project's file uses is understood: `name==version`, with or without a `sys_platform`
-    marker, and `-e .`. Any other line raises `SetupError`.
-    """
-    with open(path, encoding="utf-8") as file:
-        lines = [line.split(" #")[0].strip() for line in file]
-    return _pins_in([line for line in lines if line and not line.startswith("#")], path)
-
-
-def read_group(path: str, name: str) -> "dict[str, str | None]":
-    """Return the versions that a dependency group of a pyproject.toml (PEP 735) pins, by name, here.
-
-    Groups may include others. Raises `SetupError` for a group that is not there, and as `read_pins` does.
-    """
-    import tomllib  # from Python 3.11 on
-
-    with open(path, "rb") as file:
-        groups = tomllib.load(file).get("dependency-groups", {})
-    if name not in groups:
-        raise SetupError(f"{path}: there is no dependency group `{name}`")
-    pins = _pins_in([entry for entry in groups[name] if isinstance(entry, str)], path)
-    for entry in groups[name]:
-        if isinstance(entry, dict):
-            pins.update(read_group(path, entry["include-group"]))
-    return pins
-
-
-def _pins_in(lines: "list[str]", path: str) -> "dict[str, str | None]":
-    pins = {}  # type: dict[str, str | None]
-    for line in lines:
-        match = _PIN.match(line)
-        if line == "-e .":
-            pins["tocdemo"] = None
-        elif match and _holds_here(match.group("marker"), path):
-            pins[match.group("name")] = match.group("version")
-        elif not match:
-            raise SetupError(f"{path}: expected `name==version` or `-e .`, found: {line}")
-    return pins
-
-
-def _holds_here(marker: "str | None", path: str) -> bool:
-    if marker is None:
-        return True
-    match = _SYSTEM.match(marker.strip())
-    if not match:
-        raise SetupError(f"{path}: only sys_platform markers are understood, found: {marker}")
-    return (sys.platform == match.group(2)) == (match.group(1) == "==")
-
-
-def _as_requirements(pins: "dict[str, str | None]", names: "list[str]") -> "list[str]":
-    return [f"{name}=={pins[name]}" for name in names]
-
-
-def lacking(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
-    """Return the names whose pinned version is not installed in the folders of `path` (as in `sys.path`)."""
-    from importlib.metadata import Distribution  # from Python 3.8 on
-
-    def satisfied(name: str, version: "str | None") -> bool:
-        found = next(iter(Distribution.discover(name=name, path=path)), None)
-        if found is None:
-            return False
-        return _is_this_project(found) if version is None else found.version == version
-
-    return [name for name, version in pins.items() if not satisfied(name, version)]
-
-
-def _is_this_project(distribution: Any) -> bool:
-    """Whether an installed `tocdemo` is this folder (PEP 610), and not another clone of the project."""
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    folder = url2pathname(urlparse(origin.get("url", "")).path)
-    editable = origin.get("dir_info", {}).get("editable", False)
-    return editable and os.path.realpath(folder) == os.path.realpath(ROOT)
 
 
 # --- the project's own environment -------------------------------------------------------------------------
@@ -373,7 +305,7 @@ def _install(venv: str, pins: "dict[str, str | None]", group: "str | None", keep
     # Python compiles what it imports: compiling all of it beforehand took longer than the first start gains.
     command += ["--progress-bar", "off", "--no-compile", *_arguments(venv, pins)]
     if not _ends_well(command, venv, keep_open):
-        raise SetupError(_why_pip_failed(os.path.join(venv, LOG)))
+        raise SetupError(words.why_pip_failed(os.path.join(venv, LOG), AGAIN, NEWEST))
 
 
 def _uv_installs(uv: str, venv: str, pins: "dict[str, str | None]", keep_open: "tuple") -> bool:
@@ -382,7 +314,7 @@ def _uv_installs(uv: str, venv: str, pins: "dict[str, str | None]", keep_open: "
     command = [uv, "pip", "install", "--python", _venv_python(venv), *_arguments(venv, pins)]
     if _ends_well(command, venv, keep_open):
         return True
-    _say(f"uv failed ({_last_line(venv)}); going on with pip")
+    _say(f"uv failed ({words.last_line(os.path.join(venv, LOG))}); going on with pip")
     if _last_change(venv) != before:  # pip would take for installed what uv left half done
         _make_anew(venv)
     return False
@@ -400,7 +332,7 @@ def _uv(venv: str) -> "str | None":
 
 def _arguments(venv: str, pins: "dict[str, str | None]") -> "list[str]":
     """All pins, so that none is changed for the sake of another; the project only when it is lacking."""
-    pinned = _as_requirements(pins, [name for name, version in pins.items() if version is not None])
+    pinned = as_requirements(pins, [name for name, version in pins.items() if version is not None])
     editable = [name for name in lacking(pins, [_site_packages(venv)]) if pins[name] is None]
     return [*pinned, *(["-e", "."] if editable else [])]
 
@@ -436,28 +368,6 @@ def _ends_well(command: "list[str]", venv: str, keep_open: "tuple") -> bool:
     return installer.returncode == 0
 
 
-def _last_line(venv: str) -> str:
-    with open(os.path.join(venv, LOG), encoding="utf-8", errors="replace") as file:
-        lines = [line.strip() for line in file if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["no output"])[-1]
-
-
-def _why_pip_failed(log: str) -> str:
-    with open(log, encoding="utf-8", errors="replace") as file:
-        text = file.read()
-    if _NO_NETWORK.search(text):
-        return (
-            "pip cannot reach its package index; check the network, and pip's proxy and index settings, "
-            f"{AGAIN} (pip's words: {log})"
-        )
-    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")] or ["ERROR: no error line"]
-    remedy = f"mend that, {AGAIN}"
-    if sys.version_info[:2] > NEWEST:
-        remedy = "this Python is newer than those the course is tested with: take {}.{}".format(*NEWEST)
-    return f"pip could not install the requirements: {errors[0][7:]}; {remedy} (pip's words: {log})"
-
-
 def _watch(installer: "subprocess.Popen", log: str) -> None:
     """Show how far it is until it ends: one changing line in a terminal, a line every 15 s elsewhere."""
     terminal, started, shown = sys.stderr.isatty(), time.monotonic(), time.monotonic()
@@ -468,26 +378,13 @@ def _watch(installer: "subprocess.Popen", log: str) -> None:
         now = time.monotonic()
         if terminal or now - shown > 15:
             shown = now
-            text = f"{int(now - started):4} s: {_stage(log)}"
+            text = f"{int(now - started):4} s: {words.stage(log)}"
             sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
             sys.stderr.flush()
     if terminal:
         sys.stderr.write("\r\033[K")
     if installer.returncode == 0:
         _say(f"installed in {time.monotonic() - started:.0f} s")
-
-
-def _stage(log: str) -> str:
-    with open(log, encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
-    if any(line.startswith("Installing collected packages") for line in lines):
-        return "unpacking the packages"
-    if any(line.startswith("Resolved ") for line in lines):  # by uv
-        return "fetching and unpacking the packages"
-    if lines and "Retrying" in lines[-1]:
-        return "no answer from the package index, trying again"
-    found = [line.split()[1] for line in lines if line.startswith("Collecting ")]
-    return f"{len(found)} packages found, now {found[-1]}" if found else "looking for packages"
 
 
 def _newer_python() -> "str | None":

@@ -6,20 +6,23 @@ these are alive. What to say of it and what to change, it must not know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..live.culprit import Culprit, culprit
+from ..live.entries import UseEntry
+from ..live.ledger import Ledger
+from ..live.uses import Uses
 from ..static.sources import Source
-from .culprit import Culprit, culprit
-from .entries import UseEntry
-from .ledger import Ledger
-from .uses import Uses
 
-CROSS_LOOP = re.compile(
-    r"Event loop is closed|attached to a different loop|is bound to a different event loop"
-    r"|in different event loop|belongs to a different loop"
+# What asyncio and the drivers write into such errors.
+_CROSS_LOOP = (
+    "Event loop is closed",
+    "attached to a different loop",
+    "is bound to a different event loop",
+    "in different event loop",
+    "belongs to a different loop",
 )
 
 
@@ -77,7 +80,7 @@ class Causes:
         if raised:
             return self._from_use(min(raised, key=lambda use: use.number), failure, swallowed)
         for error in errors:
-            if CROSS_LOOP.search(str(error)) and isinstance(error, RuntimeError | ValueError):
+            if isinstance(error, RuntimeError | ValueError) and says(error, _CROSS_LOOP):
                 return self._from_frames(error, failure, swallowed)
         returned = self._returned(failure, errors)
         if returned is not None:
@@ -102,7 +105,7 @@ class Causes:
             use = self._uses.of(error)
             if use is not None:
                 cause = self._from_use(use, failure, ())
-            elif CROSS_LOOP.search(str(error)):
+            elif says(error, _CROSS_LOOP):
                 cause = self._from_frames(error, failure, ())
             else:
                 continue
@@ -126,6 +129,12 @@ class Causes:
                     use.swallowed = replace(use.place, file=shown, line=handler, function=function)
                     break
         return use
+
+
+def says(error: BaseException, phrases: Iterable[str]) -> bool:
+    """Whether the error's text contains one of the phrases."""
+    text = str(error)
+    return any(phrase in text for phrase in phrases)
 
 
 def ran_in(ledger: Ledger, failure: Failure) -> int | None:

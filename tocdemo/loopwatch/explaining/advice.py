@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..live.entries import ClientEntry
+from ..live.holders import Copied, HolderEntry, HoldingFixture
 from ..static.sources import module_import
-from .entries import ClientEntry
-from .holders import Copied, HolderEntry, HoldingFixture
 from .words import where
 
 _SHARE = 'give all its users one loop (`loop_scope="session"` on tests and fixtures)'

@@ -6,57 +6,51 @@ It reads the traceback and its source, so it must be asked while the error is al
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from ..live.ledger import Ledger
+from ..live.sites import Step
 from ..static.sources import Source, is_fixture
-from .cause import Failure, ran_in
-from .ledger import Ledger
-from .sites import Step
+from .cause import Failure, ran_in, says
 from .words import line
 
-NESTED = re.compile(
-    r"(Runner\.run\(\)|asyncio\.run\(\)) cannot be called|another loop is running"
-    r"|This event loop is already running"
+# What asyncio, uvloop and pytest-asyncio write into such errors.
+_NESTED = (
+    "Runner.run() cannot be called",
+    "asyncio.run() cannot be called",
+    "another loop is running",
+    "This event loop is already running",
 )
-NO_LOOP = re.compile(r"There is no current event loop|no running event loop")
+_NO_LOOP = ("There is no current event loop", "no running event loop")
 
 
-@dataclass(frozen=True)
-class LoopError:
-    """What such an error says: its first line, and those below. Errors with the same key have one cause."""
+def loop_error(ledger: Ledger, failure: Failure) -> tuple[tuple[Any, ...], list[str]] | None:
+    """Return what is to be said of the failure's first error of these two kinds, or None if it has none.
 
-    key: tuple[Any, ...]
-    head: str
-    lines: list[str]
-
-
-def loop_error(ledger: Ledger, failure: Failure) -> LoopError | None:
-    """Return what the failure's first error of these two kinds says, or None if it has none."""
+    In front of the lines stands a key: failures with the same key have one cause.
+    """
     for error in failure.errors():
         if isinstance(error, RuntimeError | DeprecationWarning):
-            steps = ledger.sites.traceback(error.__traceback__)
-            if NESTED.search(str(error)):
-                return _said(ledger, failure, "nested", steps, _nested)
-            if NO_LOOP.search(str(error)):
-                return _said(ledger, failure, "no loop", steps, _no_loop)
+            if says(error, _NESTED):
+                return _said(ledger, failure, error, "nested", _nested)
+            if says(error, _NO_LOOP):
+                return _said(ledger, failure, error, "no loop", _no_loop)
     return None
 
 
 def _said(
     ledger: Ledger,
     failure: Failure,
+    error: BaseException,
     kind: str,
-    steps: list[Step],
     text: Callable[[Ledger, Failure, Step | None], list[str]],
-) -> LoopError:
+) -> tuple[tuple[Any, ...], list[str]]:
+    steps = ledger.sites.traceback(error.__traceback__)
     mine = [step for step in steps if ledger.sites.kind(step.file) == "project"]
     project = next((step for step in mine if _sync_fixture(step)), mine[0] if mine else None)
     place = (project.file, project.line) if project else (None, None)
-    head, *lines = text(ledger, failure, project)
-    return LoopError((kind, *place), head, lines)
+    return (kind, *place), text(ledger, failure, project)
 
 
 def _at(ledger: Ledger, step: Step) -> str:
