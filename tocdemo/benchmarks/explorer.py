@@ -1,6 +1,6 @@
 """What an exploration costs: seconds, and the ratio to the same commands sent one after the other, ungated.
 
-`python -m tocdemo bench explorer` calls `main`. The floor is the same driver, server and number of finds and
+The floor is the same driver, server and number of finds and
 updates, taken in turn with the exploration. The null ratio, of two floors of a round, says how much is noise.
 """
 

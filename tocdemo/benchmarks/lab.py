@@ -1,8 +1,7 @@
 """What an inline run costs, as ratios to pytest on the same files, taken alternately in the same sitting.
 
-`python -m tocdemo bench lab` calls `main`. The inline run carries loopwatch, as it does in a
-notebook; its two peers do not.
-The null ratio, of two equal inline runs of each round, says how much is noise.
+The inline run carries loopwatch, as it does in a notebook; its two peers do not. The null ratio, of two equal
+inline runs of each round, says how much is noise.
 """
 
 import argparse

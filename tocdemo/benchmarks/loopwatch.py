@@ -1,6 +1,6 @@
 """What loopwatch costs, as ratios to the same run without it, measured in the same process.
 
-`python -m tocdemo bench loopwatch` calls `main`. Each round runs the suite bare, watched and bare again; the
+Each round runs the suite bare, watched and bare again; the
 median of the rounds' ratios counts. The ratio of the two bare runs (the null ratio) says how much is noise.
 """
 

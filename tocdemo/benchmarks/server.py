@@ -1,10 +1,8 @@
 """The server's speed, as ratios against peers that are measured in the same run.
 
-`python -m tocdemo.benchmarks.server` runs it.
-The peers: a *floor*, which reads a frame and sends back a fixed
-reply without decoding anything (what sockets, threads and the client itself cost), and mongomock-motor in
-the process. Client cost is part of every figure. Rounds of all of them alternate, and the median round
-counts.
+The peers: a *floor*, which reads a frame and sends back a fixed reply without decoding anything (what
+sockets, threads and the client itself cost), and mongomock-motor in the process. Client cost is part of every
+figure. Rounds of all of them alternate, and the median round counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The README's picture: the suite red and green, drawn from two real runs.
 
-`python -m tocdemo.course.readme_picture` makes it again; a test does so, too, and compares.
+Run as a program, this module makes it again. Knows nothing of the README's text.
 """
 
 from html import escape

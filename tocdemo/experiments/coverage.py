@@ -1,7 +1,7 @@
 """Coverage inline: which lines of one module of the backend a run of the tests reaches.
 
-coverage.py measures in the thread of the run alone, from before the suite's first
-import. How it looks is decided here as well; what runs, and in which state, is for the caller to say.
+coverage.py measures in the thread of the run alone, from before the suite's first import. Here is also how
+it looks. Knows nothing of the workspace and of faults: what runs, and in which state, is given.
 """
 
 import ast
@@ -14,13 +14,18 @@ from typing import Any
 import coverage
 import pytest
 
+from tocdemo.display.tables import attributes, paragraph, unfolding
 from tocdemo.errors import BadInput, CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.result import Run
 
 MODULE_LEVEL = "outside of any function"
 _ALL = "Every statement was reached."
-_SMALL = "margin:4px 0"
+_BOX = (
+    "max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
+    "font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
+    "border:1px solid var(--jp-border-color2, #bbb);margin:4px 0"
+)
 # What stands in the margin, and its colour. The mark says what the colour says.
 _REACHED, _MISSED = "+", "!"
 _EDGES = {
@@ -58,10 +63,9 @@ class Coverage:
     def summary(self) -> str:
         """Return the percentage and the counts, in a line. A percentage that is not whole is cut off."""
         reached = len(self.statements) - len(self.missed)
-        counts = self.run.counts
         return (
             f"{self.path}: {int(self.percent)} %, {reached} of {len(self.statements)} statements reached "
-            f"({counts})"
+            f"({self.run.counts})"
         )
 
     def _by_function(self) -> dict[str, tuple[list[int], range]]:
@@ -98,11 +102,13 @@ class Coverage:
         ]
         return "".join(
             (
-                f"<p style='{_SMALL}'><b>{escape(self.summary())}</b></p>",
-                f"<p style='{_SMALL}'>{head}</p>",
+                paragraph(f"<b>{escape(self.summary())}</b>"),
+                paragraph(head),
                 *functions,
-                f"<p style='{_SMALL}'>The whole module: <code>{_REACHED}</code> reached, "
-                f"<code>{_MISSED}</code> not reached, no mark: not a statement</p>",
+                paragraph(
+                    f"The whole module: <code>{_REACHED}</code> reached, <code>{_MISSED}</code> not reached, "
+                    "no mark: not a statement"
+                ),
                 _listing(rows, f"{self.path}, line by line"),
             )
         )
@@ -113,7 +119,7 @@ def measure(
 ) -> Coverage:
     """Run the tests that pytest's `arguments` name, and return what they reach of `module`.
 
-    `module` is a path relative to `folder`, which holds the backend. Raises ValueError when there is no such
+    `module` is a path relative to `folder`, which holds the backend. Raises BadInput when there is no such
     module or it does not parse, and CannotRun when the tests cannot run, or were stopped before their end.
     """
     return of_run(
@@ -205,27 +211,19 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _unfolding(words: str, rows: Sequence[str]) -> str:
-    if not rows:
-        return f"<p style='{_SMALL}'>{escape(words)}</p>"
-    return f"<details><summary>{escape(words)}</summary>{_listing(rows, words)}</details>"
+    return unfolding(words, _listing(rows, words)) if rows else paragraph(escape(words))
 
 
 def _listing(rows: Sequence[str], label: str) -> str:
     """Return lines of source in a box of their own, which scrolls, also by the keyboard."""
-    return (
-        f"<div tabindex='0' role='region' aria-label='{escape(label, quote=True)}' "
-        f"style='max-height:32em;overflow:auto;font-family:var(--jp-code-font-family, monospace);"
-        f"font-size:var(--jp-code-font-size, 13px);line-height:1.35;color:var(--jp-content-font-color0);"
-        f"border:1px solid var(--jp-border-color2, #bbb);margin:4px 0'>"
-        # As wide as its longest line, so that the colours do not end where a narrow window does.
-        f"<div style='display:inline-block;min-width:100%'>{''.join(rows)}</div></div>"
-    )
+    box = attributes(tabindex="0", role="region", aria_label=label, style=_BOX)
+    # As wide as its longest line, so that the colours do not end where a narrow window does.
+    inner = attributes(style="display:inline-block;min-width:100%")
+    return f"<div{box}><div{inner}>{''.join(rows)}</div></div>"
 
 
 def _html_line(number: int, mark: str, line: str) -> str:
     edge, background = _EDGES[mark]
     words = {_REACHED: "reached", _MISSED: "not reached"}.get(mark, "")
-    return (
-        f"<div style='white-space:pre;border-left:4px solid {edge};background:{background};padding-left:6px' "
-        f"title='{words}'>{mark} {number:>4}  {escape(line)}</div>"
-    )
+    style = f"white-space:pre;border-left:4px solid {edge};background:{background};padding-left:6px"
+    return f"<div{attributes(style=style, title=words)}>{mark} {number:>4}  {escape(line)}</div>"

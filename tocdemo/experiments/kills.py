@@ -1,7 +1,7 @@
 """A process killed between two writes: do the book and the audit log still agree?
 
-`lab.kill_between_writes` and tests call it. The process runs the backend's own `update_toc_with_transaction`
-on a copy of the backend in some folder; all that is changed is that it stops before its second write.
+The process runs the backend's own `update_toc_with_transaction` on a copy of the backend in some folder; all
+that is changed is that it stops before its second write. Knows nothing of faults and of tests.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Nine small suites: a fixture's scope against the tests' loop scope, each function, module or session.
 
-Each suite is generated, run inline on real Motor and thrown
-away. It knows nothing of the backend and its 28 tests.
+Each suite is generated, run inline on real Motor and thrown away. It knows nothing of the backend and its 28
+tests.
 """
 
 import itertools
@@ -61,7 +61,7 @@ class Square:
     uses: bool
 
     def run(self, fixture: str, tests: str) -> Run:
-        """Return one of the nine runs. Raises ValueError for a scope that does not exist."""
+        """Return one of the nine runs. Raises BadInput for a scope that does not exist."""
         return self.runs[_known(fixture), _known(tests)]
 
     def __str__(self) -> str:
@@ -87,13 +87,13 @@ class Square:
 def conftest(fixture: str, *, uses: bool = False) -> str:
     """Return the conftest.py with a client fixture of that scope, on a loop of that scope.
 
-    With `uses` the fixture uses the client itself. Raises ValueError for a scope that does not exist.
+    With `uses` the fixture uses the client itself. Raises BadInput for a scope that does not exist.
     """
     return _CONFTEST.format(scope=_known(fixture), use=_USE if uses else "")
 
 
 def file_of_tests(scope: str, name: str = "test_one.py") -> str:
-    """Return one of FILES: two tests on a loop of that scope. Raises ValueError for an unknown scope."""
+    """Return one of FILES: two tests on a loop of that scope. Raises BadInput for an unknown scope."""
     return "import pytest\n" + "".join(_TEST.format(scope=_known(scope), name=test) for test in FILES[name])
 
 

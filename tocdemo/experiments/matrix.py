@@ -15,6 +15,7 @@ from tocdemo.display.looks import LOOKS, verdict
 from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, text_table, unfolding, words
 from tocdemo.errors import BadInput
 from tocdemo.runner import databases, pool, suite
+from tocdemo.runner.progress import Progress, silent
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
 from tocdemo.subject.changes import CHANGES, settings
@@ -144,9 +145,7 @@ class Matrix:
         }
 
 
-def measure(
-    backend: str | None = None, *, on_progress: pool.Progress = lambda done, total, left: None
-) -> Matrix:
+def measure(backend: str | None = None, *, on_progress: Progress = silent) -> Matrix:
     """Run the suite in every combination of the faults, and the two controls with the policy fixture.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the

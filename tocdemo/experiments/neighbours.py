@@ -1,7 +1,7 @@
 """The neighbours: the 26 tests that share the fixture with the 28, and what each fault does to them.
 
-A row is one run of the 26 in a throw-away copy of the
-backend. Knows neither the workspace nor what the faults change.
+A row is one run of the 26 in a throw-away copy of the backend. Knows neither the workspace nor what the
+faults change.
 """
 
 import functools
@@ -12,6 +12,7 @@ from html import escape
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table, words
 from tocdemo.runner import pool, suite
+from tocdemo.runner.progress import Progress, silent
 from tocdemo.runner.result import Run
 from tocdemo.subject import faults, sources
 
@@ -56,9 +57,7 @@ class Effects:
         return html_table([[head(each, _LEFT) for each in HEADS], *map(_html_row, self.rows)]) + note
 
 
-def measure(
-    backend: str | None = None, *, on_progress: pool.Progress = lambda done, total, left: None
-) -> Effects:
+def measure(backend: str | None = None, *, on_progress: Progress = silent) -> Effects:
     """Run the 26 mended, with each fault alone, and with the whole incident.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the

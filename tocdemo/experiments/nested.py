@@ -1,7 +1,7 @@
 """pytest in a running loop, as in a notebook's kernel, without and with nest_asyncio, version by version.
 
-`python -m tocdemo.experiments.nested` measures, and writes `nested.json`. Each run is a process of its own:
-nest_asyncio changes the whole process that it is applied in.
+Each run is a process of its own: nest_asyncio changes the whole process that it is applied in. Run as a
+program, this module measures and writes `nested.json`. Knows nothing of notebooks.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tocdemo.errors import CannotRun
+from tocdemo.runner.progress import Progress, silent
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources, workspace
 
@@ -63,7 +64,7 @@ def recorded() -> versions.Versions:
     return dataclasses.replace(versions.recorded(FILE), columns=tuple(CASES), command=COMMAND)
 
 
-def measure(on_progress: versions.Progress = lambda done, total, left: None) -> versions.Versions:
+def measure(on_progress: Progress = silent) -> versions.Versions:
     """Measure every case with every pytest-asyncio. Raises what `versions.measure` raises."""
     found = versions.measure(on_progress, drivers=DRIVERS, cases=CASES)
     return dataclasses.replace(found, command=COMMAND)

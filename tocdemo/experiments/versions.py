@@ -1,8 +1,8 @@
 """The same question on other versions: each driver with each pytest-asyncio, in an environment of its own.
 
-`python -m tocdemo matrix --versions` measures and writes `versions.json`; a lesson shows that file.
 Environments are made by uv and kept below `.tocdemo/versions`. The suites run as plain pytest processes on
-the embedded server, and their results are read from JUnit files. Knows nothing of notebooks.
+the embedded server, and their results are read from JUnit files. What was measured last is kept in
+`versions.json`. Knows nothing of notebooks.
 """
 
 import itertools
@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -25,7 +24,8 @@ from xml.etree import ElementTree
 from tocdemo.display.tables import LEFT, head, html_table, paragraph, text_table, words
 from tocdemo.errors import CannotBuild
 from tocdemo.runner import databases
-from tocdemo.runner.result import TestResult
+from tocdemo.runner.progress import Progress, reporter, silent
+from tocdemo.runner.result import Counts, TestResult
 from tocdemo.subject import faults, sources
 
 FILE = Path(__file__).with_name("versions.json")
@@ -70,8 +70,6 @@ PLUGINS = (
     ("1.1.0", "8.4.2"),
     ("1.5.0", "9.2.0"),
 )
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -134,13 +132,10 @@ class Versions:
 
     def _row(self, pair: Pair) -> list[str]:
         counts = [
-            _short(pair.counts[name]) if name in pair.counts else "not measured" for name in self.columns
+            Counts(*pair.counts[name]).short if name in pair.counts else "not measured"
+            for name in self.columns
         ]
         return [pair.driver, pair.python, pair.pytest_asyncio, pair.pytest, *counts]
-
-
-def _short(counts: Iterable[int]) -> str:
-    return ", ".join(f"{count} {letter}" for count, letter in zip(counts, "PFE", strict=True) if count)
 
 
 def recorded(file: Path | None = None) -> Versions:
@@ -155,7 +150,7 @@ def record(measured: Versions, file: Path | None = None) -> None:
 
 
 def measure(
-    on_progress: Progress = lambda done, total, left: None,
+    on_progress: Progress = silent,
     *,
     drivers: Sequence[Driver] | None = None,
     cases: Mapping[str, Case] | None = None,
@@ -170,8 +165,7 @@ def measure(
     cases = cases or {state: Case(names) for state, names in STATES.items()}
     jobs = [(driver, plugin, pytest) for driver in drivers or DRIVERS for plugin, pytest in PLUGINS]
     found: dict[int, Pair] = {}
-    begin = time.perf_counter()
-    on_progress(0, len(jobs), 0.0)
+    tell = reporter(len(jobs), on_progress)
     with databases.open_database("embedded") as server, ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {
             pool.submit(_pair, *job, cases, uv=uv, uri=server.uri): place for place, job in enumerate(jobs)
@@ -179,8 +173,7 @@ def measure(
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 found[futures[future]] = future.result()
-                taken = time.perf_counter() - begin
-                on_progress(number, len(jobs), taken / number * (len(jobs) - number))
+                tell(number)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -288,7 +281,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def read_junit(report: Path) -> tuple[int, int, int]:
-    """Return (passed, failed, errors) of a JUnit file, each test counted once, as in `runs.Run`."""
+    """Return (passed, failed, errors) of a JUnit file, each test counted once, as in a Run."""
     found = [result.outcome for result in junit_results(report)]
     return found.count("passed"), found.count("failed"), found.count("error")
 

@@ -1,6 +1,6 @@
 """The backend as the explorer runs it: freshly imported, without random waits, telling who sends a command.
 
-It knows the drivers' command listeners and the backend's modules; it knows nothing of orders and gates.
+It knows the drivers' command listeners and the backend's modules; it knows nothing of schedules and gates.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from tocdemo.runner.databases import Database
 from tocdemo.runner.fresh import as_before
 from tocdemo.runner.result import error_line
 
-from .orders import USED_UP
+from .orders import DONE, USED_UP
 
 # A command as the wire knows it: the server's number of the connection, and the request id.
 Sent = tuple[int | None, int]
@@ -107,7 +107,7 @@ def told(given: Any) -> str:
     if isinstance(given, Told):
         return str(given)
     if not isinstance(given, BaseException):
-        return "done"
+        return DONE
     if isinstance(given, OperationFailure):
         said = (given.details or {}).get("errmsg", "")
         if said.startswith(USED_UP):

@@ -14,10 +14,13 @@ from tocdemo.display.code import preformatted
 from tocdemo.display.looks import verdict
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, unfolding
 
+LETTERS = "ABCD"  # the operations' names
+COMMIT = "commitTransaction"
+DONE = "done"
 USED_UP = "used up "  # what an operation's result begins with when it made all the attempts that it may
 
 EACH = 12  # up to so many orders, each has a diagram; beyond, each outcome has one
-SHORT = {"commitTransaction": "commit", "findAndModify": "modify"}
+SHORT = {COMMIT: "commit", "findAndModify": "modify"}
 READS = ("find", "aggregate", "count", "distinct")
 
 _BORDER = "var(--jp-border-color1, #8c959f)"
@@ -68,7 +71,7 @@ class Order:
 
         Every change raises the version by one, so the version counts those that are in the book.
         """
-        return self.version - 1 < self.results.count("done")
+        return self.version - 1 < self.results.count(DONE)
 
     @property
     def used_up(self) -> bool:
@@ -78,7 +81,7 @@ class Order:
     @property
     def fails(self) -> bool:
         """Whether a caller got an error of the operation's own."""
-        return any(result != "done" and not result.startswith(USED_UP) for result in self.results)
+        return any(result != DONE and not result.startswith(USED_UP) for result in self.results)
 
     def __str__(self) -> str:
         return order_line(self)
@@ -226,8 +229,8 @@ def _mark(order: Order) -> str:
 def _outcome(order: Order) -> str:
     told = [
         f"{letter}: {result}"
-        for letter, result in zip("ABCD", order.results, strict=False)
-        if result != "done"
+        for letter, result in zip(LETTERS, order.results, strict=False)
+        if result != DONE
     ]
     return ", ".join(order.titles) + (f" ({'; '.join(told)})" if told else "")
 
@@ -249,7 +252,7 @@ def _card(order: Order, count: int = 1) -> str:
     paint = f"background:{look.background};color:{look.colour};font-weight:bold;padding:1px 6px"
     badge = f"<span{attributes(style=paint)}>{_mark(order)}</span>"
     times = f"<b>{count} orders</b> " if count > 1 else ""
-    lanes = [_lane(letter, order) for letter, _ in zip("ABCD", order.results, strict=False)]
+    lanes = [_lane(letter, order) for letter, _ in zip(LETTERS, order.results, strict=False)]
     below = attributes(style="margin:2px 0 0 4px")
     return (
         f"<div{attributes(style=f'{_CARD};padding-left:8px')}>"
@@ -275,6 +278,6 @@ def _cell(step: Step, place: int, letter: str, own: list[int]) -> Cell:
 def _style(step: Step) -> str:
     if _effect(step):
         return _NOTHING
-    if step.command == "commitTransaction":
+    if step.command == COMMIT:
         return _COMMIT
     return _READ if step.command in READS else _WRITE

@@ -1,8 +1,8 @@
 """Operations that each run in a Python process of their own, as two workers of a web server do.
 
-Each process runs this module, and is told by a line on its standard
-input to run its operation once on a book. It answers with a line for each command that it is about to send or
-that did nothing, and a line with the end. It knows nothing of orders and gates.
+Each process runs this module, and is told by a line on its standard input to run its operation once on a
+book. It answers with a line for each command that it is about to send or that did nothing, and a line with
+the end. It knows nothing of schedules and gates.
 """
 
 import asyncio

@@ -327,7 +327,9 @@ def _guess_line(run: Run, guess: Counts) -> str:
     if run.note:
         return f"{said} The run did not reach its end, so it is not compared."
     if guess.total != run.total:
-        return f"{said} That is {guess.total} tests, and there are {run.total}. Measured: {run.counts}."
+        guessed = f"{guess.total} test{'' if guess.total == 1 else 's'}"
+        there = f"there {'is' if run.total == 1 else 'are'} {run.total}"
+        return f"You predicted {guess}: that is {guessed}, and {there}."
     right = guess == run.counts
     verdict = "Your prediction was right." if right else "They differ: what did you not expect?"
     return f"{said} Measured: {run.counts}. {verdict}"

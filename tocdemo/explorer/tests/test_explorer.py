@@ -12,8 +12,9 @@ import pytest
 
 from tocdemo import lab
 from tocdemo.benchmarks import explorer as benchmark
-from tocdemo.explorer import engine
-from tocdemo.explorer.engine import CannotExplore, explore, replay
+from tocdemo.errors import CannotExplore
+from tocdemo.explorer import stepper
+from tocdemo.explorer.engine import explore, replay
 from tocdemo.explorer.operations import add, rename, replace_toc
 from tocdemo.runner import inline
 from tocdemo.subject import faults, sources
@@ -228,7 +229,7 @@ def test_operations_that_wait_for_the_same_transaction_go_on_in_every_order():
 
 
 def test_without_a_bound_an_order_that_has_no_end_is_refused(monkeypatch):
-    monkeypatch.setattr(engine, "MOST_STEPS", 20)
+    monkeypatch.setattr(stepper, "MOST_STEPS", 20)
     with pytest.raises(CannotExplore, match="no end after 20 steps: give `attempts`"):
         explore(sources.BACKEND, [replace_toc("X"), replace_toc("Y")], replica_set=True)
 

@@ -56,7 +56,7 @@ def test_the_prediction_stands_beside_the_measurement():
 
 def test_a_prediction_of_another_number_of_tests_is_not_judged():
     run = Run(MIXED.results, 0.5, guess=Counts(20, 20))
-    assert "You predicted: 20 passed, 20 failed. That is 40 tests, and there are 5." in str(run)
+    assert "You predicted 20 passed, 20 failed: that is 40 tests, and there are 5." in str(run)
 
 
 def test_a_run_that_was_interrupted_is_not_judged():
