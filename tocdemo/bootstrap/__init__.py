@@ -342,9 +342,8 @@ def _ends_well(command: "list[str]", venv: str, keep_open: "tuple") -> bool:
     log = os.path.join(venv, LOG)
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     environment["PIP_USER"] = "0"
-    environment.setdefault(
-        "PIP_RETRIES", "2"
-    )  # pip's own 5 take more than a minute to say that there is no network
+    # pip's own 5 take more than a minute to say that there is no network.
+    environment.setdefault("PIP_RETRIES", "2")
     with open(log, "w", encoding="utf-8") as file:
         try:
             installer = subprocess.Popen(

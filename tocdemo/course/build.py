@@ -1,6 +1,6 @@
 """Build the notebooks from the lessons' texts, the same bytes every time.
 
-Called by the `build` command and by the tests. A lesson is jupytext Markdown (`lessons/SLUG.md`); this module
+A lesson is jupytext Markdown (`lessons/SLUG.md`); this module
 knows how it becomes `notebooks/SLUG.ipynb`, and nothing of what a lesson teaches.
 
 In a lesson, a fence ```` ```python ```` is a cell. Behind the language may stand what jupytext calls

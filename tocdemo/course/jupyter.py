@@ -1,7 +1,6 @@
 """How this project starts JupyterLab and runs notebooks without a browser.
 
-Called by the `start` command and by the tests. It knows where the kernels have to come from, and nothing of
-what a lesson says.
+It knows where the kernels have to come from, and nothing of what a lesson says.
 """
 
 import copy

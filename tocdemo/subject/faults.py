@@ -1,7 +1,7 @@
 """The faults of the incident: small, named source transforms that put back what the mended backend cured.
 
 A fault works on the syntax tree (libcst) of one or two files, so that it yields real source that a lesson can
-show and a learner can edit. Faults compose in any order. Called by `workspace`, `runs` and the lessons; knows
+show and a learner can edit. Faults compose in any order. It knows
 the backend's text, not how it is run.
 """
 
