@@ -11,18 +11,20 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from IPython import get_ipython
 
+from tocdemo.errors import CannotRun
 from tocdemo.experiments import coverage as _coverage
 from tocdemo.runner import cells
 from tocdemo.runner.cell_source import Cell, defined_twice, in_cells
-from tocdemo.runner.inline import CannotRun
 from tocdemo.runner.result import Run
 from tocdemo.subject import workspace as _workspace
+
+from .notebook import NOTEBOOK
 
 ABOUT = """\
 Run the tests of this cell, and no others. Sync and async tests work, with or without
@@ -44,7 +46,7 @@ Examples:
 class CoveredRun(cells.CellRun):
     """A run of cells' tests that shows, below the rest, which lines of a module it reached."""
 
-    coverage: _coverage.Coverage | None = None
+    coverage: _coverage.Coverage = field(kw_only=True)
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n\n{self.coverage}"
@@ -72,9 +74,10 @@ def run_functions(
         label=_label(shell),
     )
     try:
-        return cells.run_functions(tests, namespace, options)
+        NOTEBOOK.last_run = done = cells.run_functions(tests, namespace, options)
     finally:
         _let_ipython_know(shell)
+    return done
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -188,6 +191,7 @@ def _run_cell(shell: Any, line: str, cell: str | None) -> Run | None:
     finally:
         _let_ipython_know(shell)
     _warn_of_twins(source)
+    NOTEBOOK.last_run = done
     return done
 
 
@@ -265,5 +269,5 @@ def _raise_shown(shell: Any, error: BaseException) -> NoReturn:
 
 def _shown_as(lines: list[str], error: BaseException) -> BaseException:
     with contextlib.suppress(AttributeError):  # an error that takes no attribute is shown in full
-        error._render_traceback_ = lambda: lines
+        setattr(error, "_render_traceback_", lambda: lines)  # noqa: B010 (IPython asks for it, no type has it)
     return error

@@ -127,28 +127,32 @@ def _run_async(item: Any) -> None:
         item.add_marker("asyncio")
 
 
-class _Directory:
-    """What both kinds of folders have in common: their only children are the cells."""
+class _Folder(pytest.Directory):
+    """A folder without an `__init__.py`, whose only children are the cells."""
 
     cells: Cells
 
     def collect(self) -> list[pytest.Collector]:
-        manager = self.config.pluginmanager
-        for tests in self.cells.cells:
-            # pytest (9.2) takes what is no file for a folder, of which it has not looked for conftests yet.
-            manager._dirpath2confmods[tests.file] = list(manager._getconftestmodules(self.path))
-        return [
-            _CellModule.from_parent(self, path=tests.file, tests=tests, cells=self.cells)
-            for tests in self.cells.cells
-        ]
+        return _modules(self, self.cells)
 
 
-class _Folder(_Directory, pytest.Directory):
-    """A folder without an `__init__.py`."""
+class _Package(pytest.Package):
+    """A folder with an `__init__.py`, whose only children are the cells."""
+
+    cells: Cells
+
+    def collect(self) -> list[pytest.Collector]:
+        return _modules(self, self.cells)
 
 
-class _Package(_Directory, pytest.Package):
-    """A folder with an `__init__.py`."""
+def _modules(folder: pytest.Directory, cells: Cells) -> list[pytest.Collector]:
+    manager = folder.config.pluginmanager
+    for tests in cells.cells:
+        # pytest (9.2) takes what is no file for a folder, of which it has not looked for conftests yet.
+        manager._dirpath2confmods[tests.file] = list(manager._getconftestmodules(folder.path))
+    return [
+        _CellModule.from_parent(folder, path=tests.file, tests=tests, cells=cells) for tests in cells.cells
+    ]
 
 
 class _CellModule(pytest.Module):

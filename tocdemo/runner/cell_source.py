@@ -151,11 +151,8 @@ def in_cells(files: Callable[[str], str | None]) -> dict[str, str]:
 
     `files` gives the reader's name for the file name of a plain cell, and None for any other.
     """
-    return {
-        file: Path(file).name if is_cell(file) else files(file)
-        for file in list(linecache.cache)
-        if is_cell(file) or files(file)
-    }
+    named = {file: Path(file).name if is_cell(file) else files(file) for file in list(linecache.cache)}
+    return {file: name for file, name in named.items() if name}
 
 
 def _rewritten(text: str, file: str) -> ast.Module:

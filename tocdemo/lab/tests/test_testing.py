@@ -13,8 +13,8 @@ from IPython.utils.capture import capture_output
 
 from tocdemo import lab
 from tocdemo.course.jupyter import execute
+from tocdemo.errors import CannotRun
 from tocdemo.runner.cell_source import is_cell
-from tocdemo.runner.inline import CannotRun
 from tocdemo.runner.result import Run
 from tocdemo.subject.tests.projects import lay_out
 

@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 
+from tocdemo.errors import CannotRun
 from tocdemo.runner import cells
 from tocdemo.runner.cell_source import Cell, is_cell
-from tocdemo.runner.inline import CannotRun
 from tocdemo.subject.tests.projects import lay_out
 
 
