@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any, NoReturn
 
 from IPython import get_ipython
@@ -253,9 +254,11 @@ def _let_ipython_know(shell: Any) -> None:
 
 def _raise_shown(shell: Any, error: BaseException) -> NoReturn:
     """Raise the error so that it is shown as a cell's own: a sentence, or a traceback from the cell on."""
-    if isinstance(error, SyntaxError) and cells.inside(error.__traceback__) is None:
-        # IPython would show where this error was raised, and not only where the cell is wrong.
-        lines = shell.SyntaxTB.structured_traceback(type(error), error, [])
+    if isinstance(error, SyntaxError):
+        # IPython would show where this error was raised, and not only where the code is wrong.
+        steps = extract_tb(cells.inside(error.__traceback__))
+        own = [step for step in steps if not step.filename.startswith("<frozen importlib")]
+        lines = shell.SyntaxTB.structured_traceback(type(error), error, own)
         raise _shown_as(lines, CannotRun(f"Nothing was run: {error}")) from None
     if isinstance(error, CannotRun):
         raise _shown_as([f"{type(error).__name__}: {error}"], error)

@@ -31,6 +31,7 @@ from . import inline
 from .cell_plugin import Cells, CellTests
 from .cell_source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
 from .result import Run, TestResult
+from .stopping import RunThread
 
 # Cells that lie in no folder: nothing there but what makes async tests and async fixtures run without a mark.
 CONFIGURATION = """
@@ -42,7 +43,7 @@ disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true
 _SKIPPED_FOLDERS = {"__pycache__", "node_modules", "site-packages"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # pytest colours its text in a kernel, which sets FORCE_COLOR
 _STEP = re.compile(r"(\S.*?)(?::|, line )\d+: in ")  # the first line of a traceback's step
-_RUNNERS = ("_pytest", "pluggy", "pytest_asyncio", "loopwatch")
+_RUNNERS = {"_pytest", "pluggy", "pytest_asyncio", "loopwatch"}
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def _tests_of(file: str, things: list[Any], folder: Path, label: Callable[[str],
 def _run(
     folder: Path, cells: list[CellTests], namespace: dict[str, Any], options: CellOptions, title: str
 ) -> CellRun:
-    if threading.current_thread().name == "tocdemo-run":
+    if isinstance(threading.current_thread(), RunThread):
         raise CannotRun(
             "Tests are running already: %%tests runs the tests of its cell by itself, so that cell must not "
             "start a run. Do it in a cell of its own"
@@ -358,7 +359,7 @@ def _without_pytest(trace: str) -> str:
     for line in _COLOUR.sub("", trace).splitlines():
         step = _STEP.match(line)
         if step is not None:
-            shown = not any(f"/{name}/" in step[1] for name in _RUNNERS)
+            shown = _RUNNERS.isdisjoint(re.split(r"[/\\]", step[1]))
         if shown or line.startswith("E "):
             kept.append(line)
     return "\n".join(kept)
