@@ -149,6 +149,11 @@ def _options(line: str) -> argparse.Namespace:
     except ValueError as error:
         raise CannotRun(f"%%tests cannot be read: {error} in {line!r}") from error
     options, unknown = _parser().parse_known_args(words)
+    if unknown and not unknown[0].startswith("-"):
+        raise CannotRun(
+            f"%%tests cannot be read from {unknown[0]!r} on: put quotes around a path or an expression of "
+            f'several words, as in -k "add and not slow"'
+        )
     if unknown:
         raise CannotRun(
             f"%%tests has no option {unknown[0]!r}; it has --in, -k, --coverage, --timeout, --backend and "

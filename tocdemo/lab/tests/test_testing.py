@@ -160,6 +160,10 @@ REFUSED = {
         "%%tests has no option '--nope'; it has --in, -k",
     ),
     "an option of pytest": ("%%tests -v\ndef test_a(): pass", "%%tests has no option '-v'"),
+    "words without quotes": (
+        "%%tests -k add and not slow\ndef test_a(): pass",
+        "cannot be read from 'and' on: put quotes around",
+    ),
     "an option cut short": ("%%tests --time 3\ndef test_a(): pass", "%%tests has no option '--time'"),
     "an option without its value": (
         "%%tests --in\ndef test_a(): pass",
