@@ -167,6 +167,7 @@ class Terminal:
         self._in_place = screen.isatty()
         self._coloured = self._in_place and not os.environ.get("NO_COLOR")
         self._has_keys = keyboard.isatty() and self._in_place
+        self._said = False  # since the last sight: then that and the next stay side by side
 
     @contextmanager
     def open(self) -> Iterator[Keys]:
@@ -183,16 +184,18 @@ class Terminal:
             yield keys
 
     def show(self, place: Place, sight: Sight) -> None:
-        """Show a sight, in place of the one before."""
+        """Show a sight, in place of the one before; below it, when something was said meanwhile."""
         if sight.running:
-            # The last grid stays, with what the keys have said, until there is a new one.
+            # The last grid stays until there is a new one.
             first = f"{place.title}: running for the first time, which takes a few seconds …"
-            return self.say(self._painted("running …" if sight.runs else first, "2"))
-        clear = CLEAR if self._in_place else ""
+            return self._write(f"{self._painted('running …' if sight.runs else first, '2')}\n")
+        clear = CLEAR if self._in_place and not self._said else "\n"
+        self._said = False
         self._write(clear + "\n".join([*self._lines(place, sight), ""]))
 
     def say(self, text: str) -> None:
         """Write a text below what is shown."""
+        self._said = True
         self._write(f"{text}\n")
 
     def _write(self, text: str) -> None:

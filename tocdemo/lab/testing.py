@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any, NoReturn
 
 from IPython import get_ipython
@@ -23,6 +24,8 @@ from tocdemo.runner import cells
 from tocdemo.runner.cells import Cell, defined_twice, in_cells
 from tocdemo.runner.result import Run
 from tocdemo.subject import workspace as _workspace
+
+from .notebook import NOTEBOOK
 
 ABOUT = """\
 Run the tests of this cell, and no others. Sync and async tests work, with or without
@@ -72,9 +75,10 @@ def run_functions(
         label=_label(shell),
     )
     try:
-        return cells.run_functions(tests, namespace, options)
+        NOTEBOOK.last_run = done = cells.run_functions(tests, namespace, options)
     finally:
         _let_ipython_know(shell)
+    return done
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -145,6 +149,11 @@ def _options(line: str) -> argparse.Namespace:
     except ValueError as error:
         raise CannotRun(f"%%tests cannot be read: {error} in {line!r}") from error
     options, unknown = _parser().parse_known_args(words)
+    if unknown and not unknown[0].startswith("-"):
+        raise CannotRun(
+            f"%%tests cannot be read from {unknown[0]!r} on: put quotes around a path or an expression of "
+            f'several words, as in -k "add and not slow"'
+        )
     if unknown:
         raise CannotRun(
             f"%%tests has no option {unknown[0]!r}; it has --in, -k, --coverage, --timeout, --backend and "
@@ -188,6 +197,7 @@ def _run_cell(shell: Any, line: str, cell: str | None) -> Run | None:
     finally:
         _let_ipython_know(shell)
     _warn_of_twins(source)
+    NOTEBOOK.last_run = done
     return done
 
 
@@ -249,9 +259,11 @@ def _let_ipython_know(shell: Any) -> None:
 
 def _raise_shown(shell: Any, error: BaseException) -> NoReturn:
     """Raise the error so that it is shown as a cell's own: a sentence, or a traceback from the cell on."""
-    if isinstance(error, SyntaxError) and cells.inside(error.__traceback__) is None:
-        # IPython would show where this error was raised, and not only where the cell is wrong.
-        lines = shell.SyntaxTB.structured_traceback(type(error), error, [])
+    if isinstance(error, SyntaxError):
+        # IPython would show where this error was raised, and not only where the code is wrong.
+        steps = extract_tb(cells.inside(error.__traceback__))
+        own = [step for step in steps if not step.filename.startswith("<frozen importlib")]
+        lines = shell.SyntaxTB.structured_traceback(type(error), error, own)
         raise _shown_as(lines, CannotRun(f"Nothing was run: {error}")) from None
     if isinstance(error, CannotRun):
         raise _shown_as([f"{type(error).__name__}: {error}"], error)

@@ -14,6 +14,7 @@ from IPython.utils.capture import capture_output
 from tocdemo import lab
 from tocdemo.course.jupyter import execute
 from tocdemo.errors import CannotRun
+from tocdemo.lab.notebook import NOTEBOOK
 from tocdemo.runner.cells import is_cell
 from tocdemo.runner.result import Run
 from tocdemo.subject.tests.projects import lay_out
@@ -159,6 +160,10 @@ REFUSED = {
         "%%tests has no option '--nope'; it has --in, -k",
     ),
     "an option of pytest": ("%%tests -v\ndef test_a(): pass", "%%tests has no option '-v'"),
+    "words without quotes": (
+        "%%tests -k add and not slow\ndef test_a(): pass",
+        "cannot be read from 'and' on: put quotes around",
+    ),
     "an option cut short": ("%%tests --time 3\ndef test_a(): pass", "%%tests has no option '--time'"),
     "an option without its value": (
         "%%tests --in\ndef test_a(): pass",
@@ -203,6 +208,15 @@ def test_a_syntax_error_is_shown_as_that_of_any_cell(cell):
     assert "ran" not in cell.shell.user_ns
 
 
+def test_a_syntax_error_of_a_file_that_the_cell_imports_is_shown_with_both_places(cell, workspace):
+    (workspace / "app/db/broken.py").write_text("def (:\n")
+    cell("%%tests --in workspace\nfrom app.db.broken import x\ndef test_a(): pass")
+    assert "Cell In[1], line 2" in cell.output or "Cell In[1]:2" in cell.output
+    assert "app/db/broken.py" in cell.output
+    assert "def (:" in cell.output
+    assert "run_cell_magic" not in cell.output
+
+
 def test_an_error_of_the_cell_itself_is_shown_from_the_cell_on(cell):
     cell("def helper():\n    return 1 / 0")
     cell("%%tests\nprint('before')\nhelper()\ndef test_a(): pass")
@@ -223,6 +237,12 @@ def test_a_test_that_comes_twice_is_told(cell):
     run = cell("%%tests\ndef test_a(): assert 0\n\ndef test_a(): pass")
     assert run.green
     assert "test_a is defined in lines 2 and 4: only the last one ran." in cell.output
+
+
+def test_the_last_run_is_that_of_the_cell(cell):
+    run = cell("%%tests\ndef test_a(): pass")
+    assert NOTEBOOK.last_run is run
+    assert str(lab.explain()) == "No test failed because of another event loop."
 
 
 def test_functions_of_a_plain_cell_run_with_its_fixtures(cell):

@@ -23,11 +23,13 @@ from typing import Any
 
 from _pytest.fixtures import getfixturemarker
 
+from tocdemo.display.code import preformatted
+from tocdemo.display.tables import paragraph, unfolding
 from tocdemo.errors import CannotRun
 
 from .. import inline
 from ..result import Run, TestResult
-from ..stopping import Stopped
+from ..stopping import RunThread, Stopped
 from .plugin import Cells, CellTests
 from .source import Cell, compiled, functions_of, in_cells, is_cell, keep, rewrite, text_of
 
@@ -41,8 +43,7 @@ disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true
 _SKIPPED_FOLDERS = {"__pycache__", "node_modules", "site-packages"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # pytest colours its text in a kernel, which sets FORCE_COLOR
 _STEP = re.compile(r"(\S.*?)(?::|, line )\d+: in ")  # the first line of a traceback's step
-_RUNNERS = ("_pytest", "pluggy", "pytest_asyncio", "loopwatch")
-_PRE = "white-space:pre-wrap;margin:4px 0"
+_RUNNERS = {"_pytest", "pluggy", "pytest_asyncio", "loopwatch"}
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class CellRun(Run):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(include, exclude)
-        parts = [_unfolding(head, trace, opened=True) for head, trace in self._traces()]
-        parts += [f"<p style='margin:4px 0'><b>Warning:</b> {escape(text)}</p>" for text in self.warnings]
-        parts += [_unfolding(f"{name} printed", text, opened=False) for name, text in self._outputs()]
+        parts = [f"{paragraph(escape(head))}{preformatted(trace)}" for head, trace in self._traces()]
+        parts += [paragraph(f"<b>Warning:</b> {escape(text)}") for text in self.warnings]
+        parts += [unfolding(f"{name} printed", preformatted(text)) for name, text in self._outputs()]
         return bundle | {"text/html": "".join([bundle["text/html"], *parts])}
 
     def _traces(self) -> list[tuple[str, str]]:
@@ -249,14 +250,12 @@ def _tests_of(file: str, things: list[Any], folder: Path, label: Callable[[str],
 def _run(
     folder: Path, cells: list[CellTests], namespace: dict[str, Any], options: CellOptions, title: str
 ) -> CellRun:
-    if threading.current_thread().name == "tocdemo-run":
+    if isinstance(threading.current_thread(), RunThread):
         raise CannotRun(
             "Tests are running already: %%tests runs the tests of its cell by itself, so that cell must not "
             "start a run. Do it in a cell of its own"
         )
     arguments = [str(folder), *(["-k", options.keyword] if options.keyword else [])]
-    if options.backend is not None and folder == _nowhere():
-        arguments += ["-p", "tocdemo.runner.database_plugin"]
     plugin = Cells(folder, cells, namespace)
     try:
         run = inline.run(
@@ -359,14 +358,7 @@ def _without_pytest(trace: str) -> str:
     for line in _COLOUR.sub("", trace).splitlines():
         step = _STEP.match(line)
         if step is not None:
-            shown = not any(f"/{name}/" in step[1] for name in _RUNNERS)
+            shown = _RUNNERS.isdisjoint(re.split(r"[/\\]", step[1]))
         if shown or line.startswith("E "):
             kept.append(line)
     return "\n".join(kept)
-
-
-def _unfolding(head: str, text: str, *, opened: bool) -> str:
-    return (
-        f"<details{' open' if opened else ''}><summary>{escape(head)}</summary>"
-        f"<pre style='{_PRE}'>{escape(text.rstrip())}</pre></details>"
-    )

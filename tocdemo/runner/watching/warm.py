@@ -19,7 +19,7 @@ from ..result import Run
 from ..worker import Worker
 
 RUNS = 50  # after so many a process is replaced: what suites leave in it would add up
-ENDING = 1.5  # seconds that a run on a real MongoDB gets to drop its database
+ENDING = 10.0  # seconds that an abandoned run on a real MongoDB gets to drop its database
 WARMING = 3.0  # seconds that a process in the making is waited for; a new one takes about two
 
 
@@ -47,8 +47,10 @@ class Warm:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._lock = threading.Lock()
+        self._rested = threading.Condition(self._lock)  # told when a run has ended
         self._process: _Process | None = None
         self._spare: _Spare | None = None
+        self._leaving: list[threading.Thread] = []
         self._under_way = False
         self._abandoned = False
         self._closed = False
@@ -79,17 +81,20 @@ class Warm:
             self._abandon()
 
     def close(self) -> None:
-        """End every process. A run that is under way raises Abandoned."""
+        """End every process, and wait for it. A run that is under way raises Abandoned."""
         with self._lock:
             self._closed = True
             self._abandon()
             spare, self._spare = self._spare, None
-            # One that runs is closed by the thread that waits for it.
-            process, self._process = (None, self._process) if self._under_way else (self._process, None)
         if spare is not None:
             spare.discard()
+        with self._lock:
+            self._rested.wait_for(lambda: not self._under_way)
+            process, self._process = self._process, None
         if process is not None:
             process.close()
+        for thread in self._leaving:
+            thread.join()
 
     def _abandon(self) -> None:
         if self._under_way and not self._abandoned and self._process is not None:
@@ -115,13 +120,19 @@ class Warm:
 
     def _end(self, process: "_Process") -> None:
         with self._lock:
-            self._under_way = False
             abandoned = self._abandoned
             useless = abandoned or process.worn or not process.lives
             if useless:
                 self._process = None
-        if useless:
+        if abandoned and self.job.on_real_database and process.lives:
+            leaving = threading.Thread(target=process.leave, args=[self.job], name="tocdemo-leaving")
+            leaving.start()
+            self._leaving = [*filter(threading.Thread.is_alive, self._leaving), leaving]
+        elif useless:
             process.close()
+        with self._lock:
+            self._under_way = False
+            self._rested.notify_all()
         if abandoned:
             raise Abandoned
 
@@ -155,6 +166,12 @@ class _Process(Worker):
         self._overdue = threading.Timer(within, self._kill)
         self._overdue.daemon = True
         self._overdue.start()
+
+    def leave(self, job: Job) -> None:
+        """End the process once its run has come to its end, as far as it was given time for that."""
+        with contextlib.suppress(CannotRun, RuntimeError):
+            self.ask(job, "--collect-only")  # which waits for a run that is still ending
+        self.close()
 
     def close(self) -> None:
         """End the process, and wait for its end."""
