@@ -159,7 +159,7 @@ def in_a_process(code, *arguments, **environment):
         [sys.executable, "-c", dedent(code), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,  # 50 runs on a busy machine
         env=dict(os.environ) | environment,
         check=False,
     )

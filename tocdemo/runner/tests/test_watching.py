@@ -46,6 +46,8 @@ def sights():
 def folder(tmp_path):
     folder = tmp_path / "suite"
     folder.mkdir()
+    # pytest's root is here, wherever the tests are started from: the node ids begin here.
+    (folder / "setup.cfg").write_text("[tool:pytest]\n")
     (folder / "test_small.py").write_text(GREEN)
     return folder
 
