@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def runner(folder):
+def runner(folder, only_new_children):
     runner = warm.Warm(a_job(folder))
     yield runner
     runner.close()
@@ -126,7 +126,7 @@ def test_a_process_is_replaced_when_it_is_worn_or_holds_a_test(runner, folder, m
     assert runner.run().green
 
 
-def test_after_the_end_nothing_runs(folder):
+def test_after_the_end_nothing_runs(folder, only_new_children):
     runner = warm.Warm(a_job(folder))
     (folder / "test_small.py").write_text(HANGS)
     thread, ended = in_thread(runner.run)

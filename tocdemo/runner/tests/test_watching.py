@@ -30,7 +30,7 @@ HALF = GREEN + "\ndef test_three(\n"
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(only_new_children):
     threads = set(threading.enumerate())
     yield
     assert children() == []

@@ -83,12 +83,16 @@ def a_job(folder: Path, timeout: float = 60.0, backend: str | None = None) -> Jo
     return Job(folder, (str(folder),), RunOptions(timeout=timeout, backend=backend))
 
 
+# What ran below this process before the test began: other tests keep processes warm, too.
+OTHERS: frozenset[psutil.Process] = frozenset()
+
+
 def children() -> list[psutil.Process]:
     """Return the processes below this one that run."""
     return [
         child
         for child in psutil.Process().children(recursive=True)
-        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+        if child not in OTHERS and child.is_running() and child.status() != psutil.STATUS_ZOMBIE
     ]
 
 
