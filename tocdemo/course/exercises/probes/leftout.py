@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .notes import Notes, error_text
+from .notes import Notes
 from .suite import Ends, Report, run_pytest
 
 AS_IT_IS, NOT_REFUSING = MODES = ("as it is", "not refusing")
@@ -69,10 +69,6 @@ class _Modes(Ends):
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
-        more: dict[str, Any] = {}
-        if call.excinfo is not None:
-            error = call.excinfo.value
-            more = {"error": error_text(error), "place": self.notes.place_of(error)}
         self.notes.add(
             "report",
             test=item.nodeid.rpartition("::")[2].partition("[")[0],
@@ -80,7 +76,7 @@ class _Modes(Ends):
             phase=call.when,
             outcome="skipped" if getattr(report, "wasxfail", None) is not None else report.outcome,
             refused=self.refused,
-            **more,
+            **self.notes.failure_of(call),
         )
         return report
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from tocdemo.runner.result import error_line
 
 _MOST = 500  # characters of an error's text
@@ -33,7 +35,14 @@ class Notes:
 
     def raised(self, what: str, error: BaseException, **more: Any) -> None:
         """Note an error, with the place of the learner's that it came from."""
-        self.add(what, error=error_text(error), place=self.place_of(error), **more)
+        self.add(what, **self._error(error), **more)
+
+    def failure_of(self, call: pytest.CallInfo[Any]) -> dict[str, Any]:
+        """Return the error of a test's phase and its place, as `raised` notes them, if it had one."""
+        return {} if call.excinfo is None else self._error(call.excinfo.value)
+
+    def _error(self, error: BaseException) -> dict[str, Any]:
+        return {"error": error_text(error), "place": self.place_of(error)}
 
     def place_of(self, error: BaseException) -> dict[str, Any] | None:
         """Return the innermost place of the learner's that an error went through, if it did.

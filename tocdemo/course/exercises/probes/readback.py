@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .notes import Notes, error_text
+from .notes import Notes
 from .suite import Ends, Report, run_pytest
 
 WAIT = 1.0  # seconds that an update waits for the other; then the test does not make two at once
@@ -49,12 +49,13 @@ class _Modes(Ends):
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
-        more: dict[str, Any] = {}
-        if call.excinfo is not None:
-            error = call.excinfo.value
-            more = {"error": error_text(error), "place": self.notes.place_of(error)}
         self.notes.add(
-            "report", mode=_mode_of(item), phase=call.when, outcome=report.outcome, met=self.loser.met, **more
+            "report",
+            mode=_mode_of(item),
+            phase=call.when,
+            outcome=report.outcome,
+            met=self.loser.met,
+            **self.notes.failure_of(call),
         )
         return report
 

@@ -190,10 +190,7 @@ class Watch(Ends):
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:
         report = yield
-        more: dict[str, Any] = {}
-        if call.excinfo is not None:
-            error = call.excinfo.value
-            more = {"error": error_text(error), "place": self.notes.place_of(error)}
+        more = self.notes.failure_of(call)
         if getattr(report, "wasxfail", None) is not None:
             more["xfail"] = True
         self.notes.add("report", test=item.name, phase=call.when, outcome=report.outcome, **more)
