@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from . import tables
+
 INK = "var(--jp-ui-font-color1, #212121)"
 FAINT = "var(--jp-ui-font-color2, #616161)"
 RULE = "var(--jp-border-color1, #bdbdbd)"
@@ -100,23 +102,15 @@ def figure(width: float, height: float, label: str, marks: Iterable[str], table:
     )
 
 
-def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return an HTML table with left-aligned text."""
-    cell = f"text-align:left;vertical-align:top;padding:2px 8px;color:{INK};border-bottom:1px solid {RULE}"
-    top = "".join(f'<th style="{cell}">{escape(word)}</th>' for word in head)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{cell}">{escape(word)}</td>' for word in row) + "</tr>" for row in rows
+def word_table(top: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, str]:
+    """Return a table of words as HTML that scrolls when it is wide, and as plain text."""
+    style = (
+        f"text-align:left;vertical-align:top;padding:2px 8px;color:{INK};border-bottom:1px solid {RULE};"
+        "font-size:12px"
     )
-    return (
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:12px">'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the same table as plain text."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
-    )
+    cells = [
+        [tables.head(word, style) for word in top],
+        *([tables.words(word, style) for word in row] for row in rows),
+    ]
+    html = f'<div style="overflow-x:auto">{tables.html_table(cells, striped=True)}</div>'
+    return html, "\n".join(tables.text_table([top, *rows]))

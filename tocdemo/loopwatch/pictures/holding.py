@@ -20,10 +20,9 @@ from tocdemo.display.svg import (
     cross,
     diamond,
     figure,
-    html_table,
     mark,
     text,
-    text_table,
+    word_table,
 )
 
 from ..recording import Client, Holder, Recording, short_name
@@ -80,8 +79,9 @@ class _Holding:
         marks += self._links(left, client_y, loop_y)
         marks += self._boxes(left, client_y, loop_y)
         title = f"Who holds what, {self.moment}"
-        drawing = figure(958, height + 30, title, marks, html_table(head, rows), f"{title}: as a table")
-        return Picture(drawing, text_table(head, rows))
+        table, words = word_table(head, rows)
+        drawing = figure(958, height + 30, title, marks, table, f"{title}: as a table")
+        return Picture(drawing, words)
 
     def _left_places(self) -> tuple[dict[tuple[str, str], float], float]:
         places: dict[tuple[str, str], float] = {}

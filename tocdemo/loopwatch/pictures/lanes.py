@@ -19,11 +19,10 @@ from tocdemo.display.svg import (
     cross,
     diamond,
     figure,
-    html_table,
     line,
     mark,
     text,
-    text_table,
+    word_table,
 )
 
 from ..recording import Client, Loop, Place, Recording, Test, Use, short_name
@@ -120,8 +119,9 @@ class _Timeline:
         marks += self._legend(bottom + 6)
         head, rows = self._table()
         title = f"{len(self.recording.loops)} event loops, {len(self.recording.tests)} tests"
-        html = figure(self.width, bottom + 26, title, marks, html_table(head, rows), f"{title}: as a table")
-        return Picture(html, text_table(head, rows))
+        table, words = word_table(head, rows)
+        html = figure(self.width, bottom + 26, title, marks, table, f"{title}: as a table")
+        return Picture(html, words)
 
     def _x(self, place: Place | None, otherwise: float) -> float:
         """Return where a place lies: in the column of its test, further right for later phases."""
