@@ -298,7 +298,7 @@ def _install(venv: str, pins: "dict[str, str | None]", group: "str | None", keep
     uv = _uv(venv)
     number, what = len(lacking(pins, [_site_packages(venv)])), f" of the group `{group}`" if group else ""
     packages, by = "1 package" if number == 1 else f"{number} packages", "pip" if uv is None else "uv"
-    _say(f"installing {packages}{what} and what they need, with {by}: about a minute, once")
+    _say(f"installing {packages}{what} and what they need, with {by}: once, and it may take a minute")
     if uv is not None and _uv_installs(uv, venv, pins, keep_open):
         return
     command = [_venv_python(venv), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]

@@ -354,7 +354,7 @@ def _wakes(folder: Path, stop: threading.Event) -> Iterator[tuple[str, ...]]:
     """
     identity = _identity(folder)
     for touched in _told(folder, stop):
-        if _identity(folder) != identity:
+        if identity is None or _identity(folder) != identity:
             return
         yield touched
 
