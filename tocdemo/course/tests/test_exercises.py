@@ -139,6 +139,38 @@ def test_what_was_praised_once_is_named_with_its_place(edit):
     assert expected in "\n".join(verdict.missing), str(verdict)
 
 
+# By somebody who had not read the check: ways to close the client of a test, and what only looks like one.
+CLOSE = "    yield base._client\n    base._client.close()\n"
+CLOSES = {
+    "contextlib.closing": (
+        "    import contextlib\n\n"
+        "    with contextlib.closing(base._client) as client:\n        yield client\n"
+    ),
+    "try and finally": "    try:\n        yield base._client\n    finally:\n        base._client.close()\n",
+    "by another name": "    close = base._client.close\n    yield base._client\n    close()\n",
+}
+CLOSES_NOT = {
+    "without the call": "    yield base._client\n    base._client.close\n",
+    "a name that is never called": "    close = base._client.close\n    yield base._client\n    close\n",
+    "only asked for": '    yield base._client\n    if hasattr(base._client, "close"):\n        pass\n',
+    "not at all": "    yield base._client\n",
+}
+
+
+@pytest.mark.parametrize("edit", [*CLOSES, *CLOSES_NOT])
+def test_the_client_has_to_be_closed_and_not_only_to_be_closable(edit):
+    verdict = edited(
+        "async-fixture",
+        sources.CONFTEST,
+        IMPORTED,
+        (FIXTURE, "@pytest_asyncio.fixture\nasync def motor_reinit_db"),
+        (CLOSE, (CLOSES | CLOSES_NOT)[edit]),
+    )
+    assert verdict.done == (edit in CLOSES), str(verdict)
+    if edit in CLOSES_NOT:
+        assert "is not closed after the test" in "\n".join(verdict.missing)
+
+
 @pytest.mark.parametrize(
     "call", ["()", '(loop_scope="session")', '(scope="function")', '(name="motor_reinit_db")']
 )

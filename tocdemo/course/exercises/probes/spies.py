@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from motor import motor_asyncio
+from pymongo import MongoClient
 
 from .notes import Notes, caller
 
@@ -16,6 +17,7 @@ from .notes import Notes, caller
 GO_BETWEENS = ("app/db/driver.py",)
 # Any: mypy forbids to replace methods, which is what a spy does.
 _CLIENT: Any = motor_asyncio.AsyncIOMotorClient
+_DELEGATE: Any = MongoClient
 _LOOP: Any = asyncio.base_events.BaseEventLoop
 _KINDS = (_CLIENT, motor_asyncio.AsyncIOMotorDatabase, motor_asyncio.AsyncIOMotorCollection)
 
@@ -41,6 +43,7 @@ class Spies:
     def install(self) -> None:
         """Put the spies into the classes, for good."""
         self._watch_clients()
+        self._watch_ends()
         self._watch_loops()
         for kind in _KINDS:
             self._watch_uses(kind)
@@ -82,6 +85,19 @@ class Spies:
 
         _CLIENT.__init__ = spying_init
 
+    def _watch_ends(self) -> None:
+        # At PyMongo's client, behind Motor's: whoever only looks the method up has not called it.
+        close = _DELEGATE.close
+
+        def spying_close(delegate: Any) -> None:
+            for client, entry in zip(self._clients, self.made, strict=True):
+                # By its dictionary: a client that could not be made has no delegate, and asks itself for it.
+                if vars(client).get("delegate") is delegate:
+                    entry["closed"] = True
+            close(delegate)
+
+        _DELEGATE.close = spying_close
+
     def _watch_loops(self) -> None:
         run = _LOOP.run_forever
 
@@ -98,9 +114,6 @@ class Spies:
             if name.startswith("__") or not self.notes.is_own(above.f_code.co_filename):
                 return object.__getattribute__(used, name)
             if kind is _CLIENT and name == "close":
-                entry = self.entry_of(used)
-                if entry is not None:
-                    entry["closed"] = True
                 return object.__getattribute__(used, name)
             fresh = _fresh_for(used) if self.refresh else None
             self._note_use(above, name, used, stale=fresh is not None)
