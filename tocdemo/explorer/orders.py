@@ -31,7 +31,12 @@ _WRITE = f"{_STEP};border:1px solid #0b5fa5;background:#0b5fa5;color:#ffffff;fon
 _COMMIT = f"{_STEP};border:1px solid #6639a6;background:#6639a6;color:#ffffff;font-weight:bold"
 _NOTHING = f"{_STEP};border:2px dashed {_BORDER}"
 _UNDER_WAY = f"border-top:2px solid {_BORDER}"
-_BOXES = {_READ: "reads", _WRITE: "writes", _COMMIT: "commits", _NOTHING: "no effect: its second line says why"}
+_BOXES = {
+    _READ: "reads",
+    _WRITE: "writes",
+    _COMMIT: "commits",
+    _NOTHING: "no effect: its second line says why",
+}
 _SMALL = "font-size:0.93em"
 _LANE = "font-weight:bold;text-align:center;padding:0 6px;border:none"
 _BETWEEN = "padding:0;border:none"

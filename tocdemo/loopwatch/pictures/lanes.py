@@ -35,7 +35,7 @@ from .words import client_words, loop_words, place_words, where
 
 FOLD_FROM = 5
 MOST_TESTS = 100
-LANE = 26
+LANE = 28
 LABEL = 242
 ROOM_FOR_BARS = 18  # pixels of a step; in narrower ones a test is its symbol alone
 COLORS = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": FAINT}
@@ -172,7 +172,7 @@ class _Timeline:
                 x = self._x(loop.closed, right)
                 yield _closed(x, lane.y, f"loop #{loop.number} closed {where(loop.closed)}")
             for client in self.bound.get(loop.number, ()):
-                yield _bound(self._x(client.bound, LABEL), lane.y - 6, client_words(client))
+                yield _bound(self._x(client.bound, LABEL), lane.y - 11, client_words(client))
 
     def _label(self, lane: _Lane) -> Iterator[str]:
         """Write left of a lane which loops it stands for, and the tests that ran on them."""
@@ -194,7 +194,7 @@ class _Timeline:
             if entry.loop == loop.number and place.fixture and place.test in self.column_of:
                 x = self._x(place, LABEL)
                 words = f"ran for fixture {place.fixture} of {short_name(place.test)} ({place.phase})"
-                yield _for_fixture(x, y, words)
+                yield _for_fixture(x + self.step * 0.12, y, words)  # beside the mark of a loop that it made
         for test in self.tests:
             if test.loop == loop.number:
                 yield self._bar(test, y)
@@ -262,9 +262,7 @@ class _Timeline:
     def _table(self, unbound: list[Client]) -> tuple[list[str], list[list[str]]]:
         head = ["loop", "made", "closed", "tests on it", "fixtures on it", "clients bound to it"]
         rows = [self._row(loop) for loop in self.recording.loops if loop.number in self.lane_of]
-        if unbound:
-            words = "; ".join(client_words(client) for client in unbound)
-            rows.append(["none", "", "", "", "", words, ""])
+        rows += [["none", "", "", "", "", client_words(client), ""] for client in unbound]
         return [*head, "it met things of"], rows
 
     def _row(self, loop: Loop) -> list[str]:
