@@ -19,7 +19,7 @@ _UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip:rect(0 0 
 _OPENED = (
     "position:absolute;z-index:1;left:0;top:100%;width:26em;max-height:24em;overflow:auto;padding:4px 8px;"
     "font-size:13px;font-weight:normal;line-height:1.35;text-align:left;white-space:pre-wrap;"
-    "overflow-wrap:anywhere;background:#24292f;color:#ffffff;border:1px solid #8c959f"
+    "overflow-wrap:break-word;background:#24292f;color:#ffffff;border:1px solid #8c959f"
 )
 _PLAIN, _MARKED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
 

@@ -51,7 +51,7 @@ def who_holds_what(recording: Recording) -> Picture:
 
 
 class _Holding:
-    ROW, GAP, TOP = 20, 14, 40
+    ROW, GAP, TOP = 20, 14, 48
     LEFT, MIDDLE, RIGHT = (4, 334), (408, 226), (694, 202)  # x and width of the three columns
 
     def __init__(self, recording: Recording) -> None:
@@ -103,12 +103,10 @@ class _Holding:
         return [self.TOP + room * (position + 0.5) - size / 2 for position in range(count)]
 
     def _titles(self) -> Iterator[str]:
-        for (x, _), words in (
-            (self.LEFT, clipped(f"names, {self.moment}", 60)),
-            (self.MIDDLE, "client objects"),
-            (self.RIGHT, "event loops"),
-        ):
-            yield text(x, 18, words, fill=FAINT)
+        yield text(self.LEFT[0], 14, f"{self.moment[0].upper()}{self.moment[1:]}:")
+        heads = ("names", "client objects", "event loops")
+        for (x, _), words in zip((self.LEFT, self.MIDDLE, self.RIGHT), heads, strict=True):
+            yield text(x, 36, words, fill=FAINT)
 
     def _links(self, left: dict, client_y: dict, loop_y: dict) -> Iterator[str]:
         start, client_x, loop_x = sum(self.LEFT), self.MIDDLE[0], self.RIGHT[0]
