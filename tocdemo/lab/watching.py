@@ -14,6 +14,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
+from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import LEFT, Cell, attributes, html_table, paragraph, words
@@ -48,7 +49,8 @@ def watch(
     The cell ends at once. `lab.watch(False)` ends the watching, and so do Kernel > Interrupt while no cell
     runs, and the end of the kernel. `folder` is another copy of the backend; without one, `lab.watch(False)`
     ends all watching. `which` and `backend` are those of `lab.run`; a test is stopped after `timeout`
-    seconds. What `judge` returns for the folder and the run is shown below the grid.
+    seconds. What `judge` returns for the folder and the run is shown below the grid: in a lesson, what
+    `lab.check` says of its exercises.
     Raises CannotRun when there is nothing to watch, and outside a notebook.
     """
     place = Path(folder).resolve() if folder is not None else None
@@ -61,6 +63,8 @@ def watch(
         raise CannotRun(missing if folder is None else f"There is no folder {place} to watch")
     options = RunOptions(backend=backend, timeout=timeout)
     job = Job(place, tuple(suite.arguments_for(place, which)), options)
+    if folder is None:
+        judge = judge or judge_of(NOTEBOOK.lesson)
     if get_ipython() is None:
         raise CannotRun("lab.watch shows itself in a notebook; in a terminal: python3 -m tocdemo watch")
     _end("It goes on below a later cell.", place)

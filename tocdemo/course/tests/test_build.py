@@ -205,7 +205,7 @@ Open `tests/conftest.py`, not `tests/other.py`, and [`pytest.ini`](there).
     build.build(project)
     shown = built(project, "01_second").cells[0].source
     assert (
-        "Open [`tests/conftest.py`](../workspace/01_second/tests/conftest.py), not `tests/other.py`" in shown
+        "Open [tests/conftest.py](../workspace/01_second/tests/conftest.py), not `tests/other.py`" in shown
     )
     assert "[`pytest.ini`](there)" in shown
     assert "\n`tests/conftest.py`\n" in shown
