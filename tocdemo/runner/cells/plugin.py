@@ -55,7 +55,7 @@ class Cells:
         self.reasons: dict[str, tuple[str, str]] = {}
         self.warnings: list[str] = [text for tests in cells if tests.source for text in tests.source.warnings]
         self.root = folder
-        self._file_before = namespace.get("__file__")
+        self._names_before: dict[str, Any] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Directory | None:
@@ -78,13 +78,16 @@ class Cells:
 
     def enter(self, file: Path) -> None:
         """Let the notebook's names be, for this run, those of the file, for who asks where they come from."""
+        if not self._names_before:  # now, not before: an earlier run may have ended only just now
+            self._names_before = {"__file__": self.namespace.get("__file__")}
         self.namespace["__file__"] = str(file)
 
     def pytest_unconfigure(self) -> None:
-        if self._file_before is not None:
-            self.namespace["__file__"] = self._file_before
-        else:
-            self.namespace.pop("__file__", None)
+        for name, value in self._names_before.items():
+            if value is None:
+                self.namespace.pop(name, None)
+            else:
+                self.namespace[name] = value
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         self.names.append(item.name)
