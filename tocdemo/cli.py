@@ -27,6 +27,7 @@ BENCHMARKS = {
     "loopwatch": "tocdemo.benchmarks.loopwatch",
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
+    "watching": "tocdemo.benchmarks.watching",
 }
 
 
@@ -205,7 +206,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `loopwatch`, `lab` or `explorer`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer` or `watching`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])
