@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
-from tocdemo.runner.warm import Job, Warm
-from tocdemo.runner.watching import Sight, Watcher
+from tocdemo.runner.watching.warm import Job, Warm
+from tocdemo.runner.watching.watcher import Sight, Watcher
 from tocdemo.runner.worker import Worker
 from tocdemo.subject import faults, sources
 

@@ -14,9 +14,9 @@ from tocdemo import lab
 from tocdemo.course.jupyter import environment
 from tocdemo.errors import BadInput, CannotRun
 from tocdemo.lab.watching import html
-from tocdemo.runner.files import Broken
 from tocdemo.runner.tests.watched import BOUND, a_run, gone
-from tocdemo.runner.watching import Changes, Sight
+from tocdemo.runner.watching.files import Broken
+from tocdemo.runner.watching.watcher import Changes, Sight
 from tocdemo.subject import sources
 
 PASSES = "def test_one():\n    pass\n"
