@@ -34,6 +34,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def kernel(shared):
     shared.save(PASSES)
+    shared.cells.clear()
     yield shared
     shared.cell("lab.watch(False)")
     assert shared.workers() == []
@@ -63,6 +64,7 @@ class Kernel:
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
+        self.cells: set[str] = set()  # those of this test: what earlier ones show at their end may come late
         self.manager = KernelManager(kernel_name="python3")
         own = {"TOCDEMO_WORKSPACE": str(workspace), "IPYTHONDIR": str(workspace.parent / "ipython")}
         self.manager.start_kernel(env={**environment(), **own}, cwd=str(workspace.parent))
@@ -81,8 +83,14 @@ class Kernel:
 
     def cell(self, code: str, error: str = "") -> str:
         """Run a cell to its end, and return its message id."""
-        cell = self.client.execute(code)
+        cell = self.begin(code)
         assert self.ended(cell) == error
+        return cell
+
+    def begin(self, code: str) -> str:
+        """Let a cell begin, and return its message id."""
+        cell = self.client.execute(code)
+        self.cells.add(cell)
         return cell
 
     def ended(self, cell: str) -> str:
@@ -100,7 +108,8 @@ class Kernel:
         until = time.monotonic() + BOUND
         while time.monotonic() < until:
             message = self.client.get_iopub_msg(timeout=BOUND)
-            if message["msg_type"] == "update_display_data":
+            of_this_test = message["parent_header"].get("msg_id") in self.cells
+            if of_this_test and message["msg_type"] == "update_display_data":
                 text = message["content"]["data"]["text/html"]
                 if all(part in text for part in parts):
                     assert message["parent_header"]["msg_id"] == cell
@@ -151,7 +160,7 @@ def test_once_more_takes_the_place_of_the_one_before(kernel):
 def test_an_interrupt_ends_it_when_it_is_for_no_cell(kernel):
     watching = kernel.cell("lab.watch()")
     kernel.shown(watching, "together: 1 passed", "Kernel &gt; Interrupt")
-    busy = kernel.client.execute("import time\nopen('busy', 'w').close()\ntime.sleep(600)")
+    busy = kernel.begin("import time\nopen('busy', 'w').close()\ntime.sleep(600)")
     wait_for((kernel.workspace.parent / "busy").exists)
     kernel.manager.interrupt_kernel()
     assert kernel.ended(busy) == "KeyboardInterrupt"
