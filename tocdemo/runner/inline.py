@@ -65,8 +65,22 @@ class _Reporter:
         self.current.session = session
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.current.test, self.current.since = nodeid, time.monotonic()
-        self.current.stopped = ""
+        self.current.begin(nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        with self.current.stoppable():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        with self.current.stoppable():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        with self.current.stoppable(is_teardown=True):
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -79,7 +93,8 @@ class _Reporter:
 
     def _described(self, error: BaseException, file: Path) -> tuple[str, str]:
         """Return the line of a failure, and its traceback, or nothing where it was drawn before."""
-        line, trace = self.current.stopped or error_line(error), ""
+        phase = self.current.latest
+        line, trace = (phase.stopped if phase is not None else "") or error_line(error), ""
         # Only the first of equal errors gets a traceback: making 26 takes longer than the 28 tests.
         if line not in self._traced:
             self._traced.add(line)

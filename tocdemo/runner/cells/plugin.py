@@ -19,6 +19,7 @@ import pytest
 from _pytest.fixtures import FixtureLookupErrorRepr, getfixturemarker
 from _pytest.pathlib import resolve_package_path
 
+from ..stopping import stoppable
 from .source import Compiled, is_cell
 
 ASYNC_MARKS = ("asyncio", "anyio", "trio")
@@ -180,11 +181,10 @@ class _CellModule(pytest.Module):
         """Execute the cell; return what it bound, without the tests that are not to be run."""
         # From now on the run minds the clock, and an interrupt, as it does for a test.
         what = f"{self.nodeid} (its code outside of tests)"
-        self.ihook.pytest_runtest_logstart(nodeid=what, location=(what, None, self.name))
         if str(self._root()) not in sys.path:
             sys.path.insert(0, str(self._root()))
         try:
-            with self._streams_of_the_notebook():
+            with stoppable(what), self._streams_of_the_notebook():
                 own = source.execute(self.cells.namespace)
         except BaseException as error:
             if isinstance(error, pytest.skip.Exception) and error.allow_module_level:
