@@ -23,9 +23,9 @@ from tocdemo.runner.options import RunOptions
 from tocdemo.runner.result import COLUMNS, Run, TestResult
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
-from tocdemo.subject import workspace as _workspace
 
 from .interrupts import IdleInterrupt, idle_interrupt
+from .notebook import NOTEBOOK
 
 _BOX = "width:2.4em;height:2.1em;text-align:center;padding:0;font-weight:bold;background-clip:padding-box"
 _PLAIN, _CHANGED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
@@ -55,9 +55,9 @@ def watch(
     if not on:
         _end("Ended by lab.watch(False).", place)
         return
-    place = place or _workspace.folder()
+    place = place or NOTEBOOK.workspace.folder
     if not place.is_dir():
-        missing = "There is no workspace yet: run lab.workspace() first"
+        missing = "There is no workspace yet: run the lesson's first cell, or lab.workspace()"
         raise CannotRun(missing if folder is None else f"There is no folder {place} to watch")
     options = RunOptions(backend=backend, timeout=timeout)
     job = Job(place, tuple(suite.arguments_for(place, which)), options)
