@@ -20,7 +20,7 @@ from typing import Protocol, TextIO
 
 from tocdemo.display.looks import LOOKS
 from tocdemo.errors import TocdemoError
-from tocdemo.runner.result import COLUMNS, Run
+from tocdemo.runner.result import COLUMNS, Run, first_place
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 
@@ -32,7 +32,7 @@ except ImportError:  # Windows
 
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells give it
 POLL = 0.05  # seconds between two looks at the keyboard, on Windows
-COLOURS = {"passed": "32", "failed": "31", "error": "33", "skipped": "90"}
+COLOURS = {"passed": "32", "failed": "31", "error": "33", "skipped": "90", "unfinished": "35"}
 OF_CHANGES = {"newly green": "1;32", "newly red": "1;31"}
 CLEAR = "\033[2J\033[H"
 _SEQUENCE = re.compile(rb"\033(\[[0-9;?]*[ -/]*[@-~]|O.|.)?")  # what an arrow key and its like send
@@ -201,10 +201,10 @@ class Terminal:
             yield self._painted(line, OF_CHANGES.get(word, ""))
         width = shutil.get_terminal_size().columns if self._in_place else 0
         for error, count in run.error_lines.items():
-            line = f"  {count} × {error}"
-            yield f"{line[: width - 1]}…" if 0 < width < len(line) else line
-        if run.note:
-            yield run.note
+            place = first_place(run, error)
+            for line in (f"  {count} × {error}", *([f"      {place}"] if place else [])):
+                yield f"{line[: width - 1]}…" if 0 < width < len(line) else line
+        yield from filter(None, (run.note, run.remark))
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\033[{colour}m{text}\033[0m" if self._coloured and colour else text

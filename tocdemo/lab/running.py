@@ -79,6 +79,7 @@ def _run_suite(paths: Sequence[str | Path], options: RunOptions, which: str) -> 
     if len(paths) > 1:
         raise BadInput(f"Expected one path, found {len(paths)}: run them one after the other")
     folder = Path(paths[0]) if paths else _folder()
+    options = dataclasses.replace(options, own_settings=bool(paths))
     arguments = [str(folder.resolve())] if paths else suite.arguments_for(folder, which)
     with _progress_bar() if options.each else contextlib.nullcontext(silent) as bar:
         return suite.run(folder, arguments, options, on_progress=bar)

@@ -168,10 +168,10 @@ class RunThread(threading.Thread):
         return ""
 
     def _interrupted(self) -> str:
-        if self.current.session is not None:
-            self.current.session.shouldstop = "interrupted"
         end, last = time.monotonic() + GRACE, None
         while not self._done.wait(STEP):
+            if self.current.session is not None:  # it may begin only now
+                self.current.session.shouldstop = "interrupted"
             phase = self.current.phase
             # After what was stopped there is something to clear up: that gets the time that is left.
             if phase is not None and phase is not last and not (last and phase.is_teardown):

@@ -209,27 +209,28 @@ def test_a_pipe_gets_plain_lines(folder):
     assert "\033" not in "".join(lines)
 
 
-def test_the_command_follows_the_workspace(tmp_path):
-    workspace = tmp_path / "workspace"
-    with Session(cli.ROOT, "-m", "tocdemo", "watch", TOCDEMO_WORKSPACE=str(workspace)) as session:
-        session.sees("2 passed, 26 failed in", "26 × RuntimeError: Event loop is closed", "q quit")
+def test_the_command_follows_a_lesson_with_its_exercise_on_the_keys(tmp_path):
+    workspace = tmp_path / "03_the_async_fixture"
+    with Session(cli.ROOT, "-m", "tocdemo", "watch", "03", TOCDEMO_WORKSPACE=str(tmp_path)) as session:
+        session.sees("2 passed, 26 failed in", "26 × RuntimeError: Event loop is closed")
+        session.sees("q quit")
         conftest = workspace / sources.CONFTEST
-        incident = conftest.read_text()
-        conftest.write_text(sources.mended()[sources.CONFTEST])
-        session.sees(f"saved: {sources.CONFTEST}", "q quit")
+        at_first = conftest.read_text()
+        session.press("h")
+        session.sees("1 of ")
+        session.press("s")
+        session.sees(f"saved: {sources.CONFTEST}", "done", "q quit")
+        assert conftest.read_text() != at_first
         session.press("r")
-        session.sees(
-            "Put ",
-            f"{sources.CONFTEST} changed",
-            f"saved: {sources.CONFTEST}",
-            "2 passed, 26 failed",
-            "q quit",
-        )
-        assert conftest.read_text() == incident
+        session.sees(f"saved: {sources.CONFTEST}", "2 passed, 26 failed", "q quit")
+        assert conftest.read_text() == at_first
+        session.press("n")
+        session.sees("04_io_loop")
         session.press("q")
         assert session.ends() == 0
+    assert (tmp_path / "04_io_loop").is_dir()
 
 
-def test_the_command_knows_no_lesson_by_name(capsys):
+def test_the_command_knows_no_lesson_by_another_name(capsys):
     assert cli.main(["watch", "nonsense"]) == 2
-    assert "There is no place for the lesson 'nonsense'" in capsys.readouterr().err
+    assert "nonsense" in capsys.readouterr().err

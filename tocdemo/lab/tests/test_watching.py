@@ -18,6 +18,7 @@ from tocdemo.runner.tests.watched import BOUND, a_run, gone
 from tocdemo.runner.watching.files import Broken
 from tocdemo.runner.watching.watcher import Changes, Sight
 from tocdemo.subject import sources
+from tocdemo.subject.workspace import PLAYGROUND
 
 PASSES = "def test_one():\n    pass\n"
 FAILS = "def test_one():\n    assert False\n"
@@ -50,8 +51,9 @@ def own_kernel(tmp_path):
 @contextlib.contextmanager
 def a_kernel(folder):
     """A kernel that has imported the laboratory, and a workspace whose suite is one test."""
-    sources.write({sources.SUITE: PASSES}, folder / "workspace")
-    kernel = Kernel(folder / "workspace")
+    playground = folder / "workspace" / PLAYGROUND
+    sources.write({sources.SUITE: PASSES}, playground)
+    kernel = Kernel(playground)
     try:
         kernel.cell("from tocdemo import lab")
         yield kernel
@@ -66,7 +68,7 @@ class Kernel:
         self.workspace = workspace
         self.cells: set[str] = set()  # those of this test: what earlier ones show at their end may come late
         self.manager = KernelManager(kernel_name="python3")
-        own = {"TOCDEMO_WORKSPACE": str(workspace), "IPYTHONDIR": str(workspace.parent / "ipython")}
+        own = {"TOCDEMO_WORKSPACE": str(workspace.parent), "IPYTHONDIR": str(workspace.parent / "ipython")}
         self.manager.start_kernel(env={**environment(), **own}, cwd=str(workspace.parent))
         self.process = psutil.Process(self.manager.provisioner.pid)
         self.client = self.manager.blocking_client()
@@ -145,7 +147,7 @@ def test_a_run_does_not_hold_the_kernel(kernel):
 def test_the_judges_word_stands_below_the_grid(kernel):
     judge = "lambda folder, run: f'{folder.name}: {run.passed} <b>'"
     watching = kernel.cell(f"lab.watch(judge={judge})")
-    assert "workspace: 1 &lt;b&gt;" in kernel.shown(watching, "together: 1 passed", "workspace: 1")
+    assert "playground: 1 &lt;b&gt;" in kernel.shown(watching, "together: 1 passed", "playground: 1")
 
 
 def test_once_more_takes_the_place_of_the_one_before(kernel):
@@ -203,14 +205,14 @@ def test_what_cannot_be_watched_is_said(kernel):
 
 
 def test_it_needs_a_workspace_and_a_notebook(tmp_path, monkeypatch):
-    sources.write({sources.SUITE: PASSES}, tmp_path)
+    sources.write({sources.SUITE: PASSES}, tmp_path / PLAYGROUND)
     monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path))
     with pytest.raises(CannotRun, match=r"in a terminal: python3 -m tocdemo watch"):
         lab.watch()
     with pytest.raises(BadInput, match="no tests 'nonsense'"):
         lab.watch(which="nonsense")
     monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "none"))
-    with pytest.raises(CannotRun, match=r"run lab\.workspace\(\) first"):
+    with pytest.raises(CannotRun, match=r"There is no workspace yet: run the lesson's first cell"):
         lab.watch()
 
 

@@ -178,10 +178,15 @@ INTERRUPTED = """
     from tocdemo.runner import inline
 
     began = {}
+    def running():
+        return any(getattr(each, "current", None) and each.current.test for each in threading.enumerate())
     def interrupt():
+        while not running():
+            time.sleep(0.01)
+        time.sleep(0.5)
         began["at"] = time.monotonic()
         _thread.interrupt_main()
-    threading.Timer(3.0, interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     run = inline.run(Path(sys.argv[1]))
     took = time.monotonic() - began["at"]
     try:

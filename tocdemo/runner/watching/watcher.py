@@ -91,7 +91,7 @@ def _green(result: TestResult) -> bool:
 
 
 def _red(result: TestResult) -> bool:
-    return result.outcome in ("failed", "error")
+    return result.outcome in ("failed", "error", "unfinished")
 
 
 def _is_test(node: str) -> bool:
