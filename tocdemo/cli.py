@@ -192,20 +192,15 @@ def check(argv: list[str]) -> int:
     parser.add_argument("lesson", metavar="LESSON", help="such as 03_the_async_fixture")
     parser.add_argument("--json", action="store_true", help="print one JSON list, and nothing else")
     options = parser.parse_args(argv)
-    from tocdemo.course import exercises, lessons
-    from tocdemo.course import progress as kept
+    from tocdemo.course import judging, lessons
 
     lesson = lessons.get(options.lesson)
-    folder = lessons.workspace_of(lesson).required().folder
-    verdicts = [exercises.check(exercise, folder) for exercise in lesson.exercises]
-    for verdict in verdicts:
-        if verdict.done:
-            kept.note_exercise(lesson, verdict.exercise)
+    verdicts = judging.judge(lesson, lessons.workspace_of(lesson).required().folder)
     if options.json:
-        print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
+        print(json.dumps([verdict.to_json() for verdict in verdicts.all], indent=2))
     else:
-        print("\n\n".join(map(str, verdicts)) or f"{lesson.slug} has no exercises.")
-    return 0 if all(verdict.done for verdict in verdicts) else 1
+        print(str(verdicts) or f"{lesson.slug} has no exercises.")
+    return 0 if all(verdict.done for verdict in verdicts.all) else 1
 
 
 def watch(argv: list[str]) -> int:

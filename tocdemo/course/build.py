@@ -201,7 +201,8 @@ def _with_links(text: str, lesson: Lesson) -> str:
 
     def linked(found: re.Match) -> str:
         path = found[1]
-        return f"[`{path}`](../workspace/{lesson.slug}/{path})" if path in files else found[0]
+        # Not as code: JupyterLab would not show that it is a link.
+        return f"[{path}](../workspace/{lesson.slug}/{path})" if path in files else found[0]
 
     parts = _FENCED.split(text)
     return "".join(part if part.startswith("```") else _PATH.sub(linked, part) for part in parts)

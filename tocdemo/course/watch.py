@@ -5,15 +5,13 @@ It joins lessons, exercises and a terminal, and knows neither how tests are run 
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from tocdemo.errors import CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
-from tocdemo.runner.result import Run
 from tocdemo.runner.watching.warm import Job
 
-from . import exercises, lessons, progress
+from . import exercises, judging, lessons, progress
 from .manifest import Exercise, Lesson
 from .watch_terminal import Actions, Place, follow
 
@@ -44,7 +42,7 @@ def place_of(lesson: Lesson, options: RunOptions) -> Place:
         next=keys.next,
     )
     job = Job(own.folder, tuple(suite.arguments_for(own.folder)), options)
-    return Place(f"{lesson.slug}: {lesson.title}", job, actions, keys.judge if lesson.exercises else None)
+    return Place(f"{lesson.slug}: {lesson.title}", job, actions, judging.judge_of(lesson))
 
 
 class _Keys:
@@ -71,14 +69,6 @@ class _Keys:
         if following is None:
             raise CannotRun(f"{self.lesson.slug} is followed by no lesson.")
         return place_of(following, self.options)
-
-    def judge(self, folder: Path, run: Run) -> object:
-        """Say of each exercise whether it is done, and what is missing; note those that are."""
-        verdicts = [exercises.check(exercise, folder) for exercise in self.lesson.exercises]
-        for verdict in verdicts:
-            if verdict.done:
-                progress.note_exercise(self.lesson, verdict.exercise)
-        return "\n\n".join(map(str, verdicts))
 
     def _first_open(self) -> Exercise:
         """Return the first exercise that was not done at the last judging; the last, when all are."""

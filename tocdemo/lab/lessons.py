@@ -93,7 +93,8 @@ def map() -> "Map":
 
 
 def _linked(lesson: Lesson) -> str:
-    return f"<a{attributes(href=f'{lesson.slug}.ipynb')}>{escape(lesson.title)}</a>"
+    number = "" if lesson.optional else f"{lesson.slug[:2]} "
+    return f"{number}<a{attributes(href=f'{lesson.slug}.ipynb')}>{escape(lesson.title)}</a>"
 
 
 @dataclass(frozen=True)

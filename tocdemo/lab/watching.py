@@ -14,9 +14,11 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
+from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
+from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
-from tocdemo.display.tables import Cell, attributes, html_table, paragraph
+from tocdemo.display.tables import attributes, paragraph
 from tocdemo.errors import CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
@@ -27,8 +29,6 @@ from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watche
 from .interrupts import IdleInterrupt, idle_interrupt
 from .notebook import NOTEBOOK
 
-_BOX = "width:2.4em;height:2.1em;text-align:center;padding:0;font-weight:bold;background-clip:padding-box"
-_PLAIN, _CHANGED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
 _BESIDE = "border-left:4px solid #b3261e;padding-left:8px;margin:6px 0"
 _QUIET = "margin:4px 0;color:var(--jp-ui-font-color2,#57606a)"
 _GAP = "margin:6px 0"
@@ -48,7 +48,8 @@ def watch(
     The cell ends at once. `lab.watch(False)` ends the watching, and so do Kernel > Interrupt while no cell
     runs, and the end of the kernel. `folder` is another copy of the backend; without one, `lab.watch(False)`
     ends all watching. `which` and `backend` are those of `lab.run`; a test is stopped after `timeout`
-    seconds. What `judge` returns for the folder and the run is shown below the grid.
+    seconds. What `judge` returns for the folder and the run is shown below the grid: in a lesson, what
+    `lab.check` says of its exercises.
     Raises CannotRun when there is nothing to watch, and outside a notebook.
     """
     place = Path(folder).resolve() if folder is not None else None
@@ -61,6 +62,8 @@ def watch(
         raise CannotRun(missing if folder is None else f"There is no folder {place} to watch")
     options = RunOptions(backend=backend, timeout=timeout)
     job = Job(place, tuple(suite.arguments_for(place, which)), options)
+    if folder is None:
+        judge = judge or judge_of(NOTEBOOK.lesson)
     if get_ipython() is None:
         raise CannotRun("lab.watch shows itself in a notebook; in a terminal: python3 -m tocdemo watch")
     _end("It goes on below a later cell.", place)
@@ -154,9 +157,8 @@ def _headline(sight: Sight, ends: str) -> str:
 def _run(run: Run, changes: Changes) -> list[str]:
     marked = changes.words()
     boxes = [_box(number, each, marked.get(each.nodeid, "")) for number, each in enumerate(run.results, 1)]
-    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
     label = f"{run.title}: {run.summary()}"
-    parts = [html_table(rows, label=label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
+    parts = [html_grid(boxes, COLUMNS, label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
     if str(changes):
         parts.append(paragraph("<br>".join(map(escape, str(changes).splitlines())), _GAP))
     if run.error_lines:
@@ -168,15 +170,11 @@ def _run(run: Run, changes: Changes) -> list[str]:
     return parts
 
 
-def _box(number: int, result: TestResult, changed: str) -> Cell:
+def _box(number: int, result: TestResult, changed: str) -> Box:
     look = LOOKS[result.outcome]
     word = f"{look.word} ({changed})" if changed else look.word
     lines = [f"{number}. {result.name}: {word}", result.error, result.place]
-    style = (
-        f"{_BOX};border:{_CHANGED if changed else _PLAIN};background:{look.background};color:{look.colour}"
-    )
-    mark = f"<sup>{MARKS[changed]}</sup>" if changed else ""
-    return Cell(f"{look.symbol}{mark}", style, "\n".join(line for line in lines if line))
+    return Box(look, [line for line in lines if line], MARKS[changed] if changed else "")
 
 
 def _word(word: Any) -> str:

@@ -94,4 +94,4 @@ def shown_path(path: Path) -> str:
 def link(file: Path, text: str = "") -> str:
     """Return a link that opens a file in JupyterLab's editor: its address is seen from the notebook."""
     address = os.path.relpath(file, Path.cwd()).replace(os.sep, "/")
-    return f"<a{attributes(href=address)}><code>{escape(text or shown_path(file))}</code></a>"
+    return f"<a{attributes(href=address)}>{escape(text or shown_path(file))}</a>"

@@ -262,7 +262,7 @@ def test_a_report_says_which_of_the_changes_are_made_and_links_their_files(own):
     assert f"2 io_loop – not made {sources.CONFTEST}" in lines
     assert f"3 dynamic references in the tests ✎ edited by you {sources.SUITE}" in lines
     html = report._repr_html_()
-    assert 'conftest.py"><code>tests/conftest.py</code></a>' in html
+    assert 'conftest.py">tests/conftest.py</a>' in html
 
 
 def test_a_report_names_the_faults_that_are_not_of_the_incident(own):
