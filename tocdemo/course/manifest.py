@@ -83,11 +83,11 @@ class OrdersContract:
 class Exercise:
     """A change that a lesson asks its learner to make. Its `name` is unique in the course.
 
-    `task` says what to do, `afterwards` what must be true then: a sentence for each claim that is checked, by
-    the claim's name. `files` are the files that the task is about, `start` the faults that the learner's copy
-    begins with, `given` the texts of files that lie beside it then, by their paths. `hints` come in order, the
-    last is nearly the solution. The solution takes `faults` out of `files`; without faults it is the file
-    `solutions/NAME.diff`, beside the manifest. `others` is a word about other right ways.
+    `task` says what to do, `afterwards` what must be true then: a sentence for each claim that is checked,
+    by the claim's name. `files` are the files that the task is about, `start` the faults that the learner's
+    copy begins with, `given` the texts of files that lie beside it then, by their paths. `hints` come in
+    order, the last is nearly the solution. The solution takes `faults` out of `files`; without faults it is
+    the file `solutions/NAME.diff`, beside the manifest. `others` is a word about other right ways.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Exercises: whether a learner's own edit is right, the hints, and a solution that keeps what is right.
 
-It judges what the code in a folder is and does. Where that folder lies, and how verdicts are kept, it does not
-know.
+It judges what the code in a folder is and does. Where that folder lies, and how verdicts are kept, it does
+not know.
 """
 
 from .catalogue import all_of, get

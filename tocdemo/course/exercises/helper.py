@@ -1,7 +1,7 @@
 """A Python process that runs a learner's code for a check, so that whatever it does, it does not do it here.
 
-The process is kept warm between checks; each question has a fork of it (on Linux), or the whole process, which
-is then replaced. It knows how a question is asked and how one ends, and not what is asked.
+The process is kept warm between checks; each question has a fork of it (on Linux), or the whole process,
+which is then replaced. It knows how a question is asked and how one ends, and not what is asked.
 """
 
 import atexit

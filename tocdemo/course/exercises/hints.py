@@ -1,4 +1,4 @@
-"""The hints of an exercise: one more at each call, and, when it is done, all of them with what else is right."""
+"""The hints of an exercise: one more at each call; when it is done, all of them, with what else is right."""
 
 from dataclasses import dataclass
 from html import escape
@@ -18,8 +18,8 @@ from .verdict import html_words
 class Hints:
     """Some of an exercise's hints. When it is done: all, two diffs to compare, and a word about other ways.
 
-    `of` is how many hints there are. `own` is the diff from the start to the learner's files, `solution` that to
-    the course's version.
+    `of` is how many hints there are. `own` is the diff from the start to the learner's files, `solution`
+    that to the course's version.
     """
 
     exercise: str
@@ -57,8 +57,8 @@ class Hints:
 def hint(exercise: Exercise, shown: int, folder: Path | None = None) -> Hints:
     """Return the hints up to the next one, when `shown` of them have been shown.
 
-    With `folder`, the learner's copy, the exercise is checked there first: when it is done, all are shown, with
-    the solution's diff beside the learner's own, and the other ways.
+    With `folder`, the learner's copy, the exercise is checked there first: when it is done, all are shown,
+    with the solution's diff beside the learner's own, and the other ways.
     """
     of = len(exercise.hints)
     if folder is not None and check(exercise, folder).done:

@@ -17,7 +17,7 @@ class NoFit(ValueError):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some lines that two changes leave or make: `base` was there, `own` and `other` are what became of it."""
+    """Some lines that two changes leave or make: `base` was there, `own` and `other` came of it."""
 
     base: tuple[str, ...]
     own: tuple[str, ...]
@@ -96,7 +96,7 @@ def _matches(bases: Sequence[str], texts: Sequence[str]) -> dict[int, int]:
 
 
 def _refined(chunk: Chunk) -> list[Chunk]:
-    """Cut a conflict line by line where that is possible: one line may be changed well, and its neighbour not."""
+    """Cut a conflict line by line where that can be: one line may be changed well, and its neighbour not."""
     if chunk.conflicts and len(chunk.base) == len(chunk.own) == len(chunk.other):
         lines = zip(chunk.base, chunk.own, chunk.other, strict=True)
         return [Chunk((base,), (own,), (other,)) for base, own, other in lines]

@@ -46,8 +46,8 @@ class Change:
 class Proposal:
     """The solution of an exercise for the learner's files. In a notebook it shows itself as a diff.
 
-    `headline` says what it is, `merged` whether it keeps what the learner wrote (else it is the course's version
-    of the files), `verdict` what a check says of the files with it.
+    `headline` says what it is, `merged` whether it keeps what the learner wrote (else it is the course's
+    version of the files), `verdict` what a check says of the files with it.
     """
 
     exercise: str
@@ -128,8 +128,8 @@ def _faults(exercise: Exercise, path: str, known: Mapping[str, frozenset[str]] |
 def solution(exercise: Exercise, folder: Path) -> Proposal:
     """Return the solution for the files in `folder`, as they are. Nothing is written.
 
-    What the learner has changed stays as it is, as far as the check is content with it. Where the files are too
-    different for that, it is the course's version of them.
+    What the learner has changed stays as it is, as far as the check is content with it. Where the files are
+    too different for that, it is the course's version of them.
     """
     folder = Path(folder)
     now = check(exercise, folder)
@@ -228,8 +228,8 @@ def _proposal(
         )
     else:
         headline = (
-            f"Your version of {', '.join(change.path for change in changes)} is too different to be completed: "
-            f"this is the course's version."
+            f"Your version of {', '.join(change.path for change in changes)} is too different to be "
+            f"completed: this is the course's version."
         )
     if not changes:
         headline = f"The files of {exercise.name} are as in the course's solution."
@@ -237,7 +237,7 @@ def _proposal(
 
 
 def _known(path: str, text: str) -> frozenset[str] | None:
-    """Return the faults of a file in a known state; None for one that was edited, or that no fault changes."""
+    """Return the faults of a file in a known state; None for one that was edited, or has no faults."""
     if not any(path in fault.transforms for fault in faults.FAULTS.values()):
         return None
     return faults.faults_in(path, text)

@@ -1,7 +1,7 @@
 """The learner's files as texts: read whatever they hold, parsed, and asked where something stands.
 
-A file that cannot be read or parsed is a `Problem` with its place, never an error. It knows nothing of what an
-exercise asks for.
+A file that cannot be read or parsed is a `Problem` with its place, never an error. It knows nothing of what
+an exercise asks for.
 """
 
 import ast
@@ -46,7 +46,7 @@ class Text:
         return Part(done, sentence, self.path, line, self.line(line))
 
     def binding(self, name: str) -> int | None:
-        """Return the line of the statement at the module's level that gives `name` its object, if one does."""
+        """Return the line of the statement of the module itself that gives `name` its object, if one does."""
         found = None
         for node in _statements(self.tree.body):
             if name in _bound(node):

@@ -1,6 +1,7 @@
 """What a check says of a learner's files: parts that are done and parts that are not, each with its place.
 
-A verdict shows itself, as text, as HTML in a notebook, and as plain data. It knows nothing of how it was found.
+A verdict shows itself, as text, as HTML in a notebook, and as plain data. It knows nothing of how it was
+found.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why nothing could be judged: a sentence, a place, and lines that show it (a caret below a line, say)."""
+    """Why nothing could be judged: a sentence, a place, and lines that show it (with a caret, say)."""
 
     sentence: str
     file: str = ""

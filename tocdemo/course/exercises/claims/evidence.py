@@ -1,6 +1,7 @@
 """What a claim is judged by: the learner's texts, the course's texts, and what was seen when the code ran.
 
-Each is had once for a check, when it is first asked for. What cannot be had is a `Problem`: it ends the check.
+Each is had once for a check, when it is first asked for. What cannot be had is a `Problem`: it ends the
+check.
 """
 
 import re
@@ -73,7 +74,7 @@ class Evidence:
         return self._seen[key]
 
     def ask(self, kind: str, folder: Path | None = None, **more: Any) -> helper.Seen:
-        """Ask a question of the learner's copy, or of one in another folder. Raises Unjudged as `once` does."""
+        """Ask a question of the learner's copy, or of another folder's. Raises Unjudged as `once` does."""
         seen = helper.ask(kind, folder or self.folder, self.exercise.files, **more)
         if seen.ended:
             during = seen.the("begins")

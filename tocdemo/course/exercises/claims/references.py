@@ -44,7 +44,7 @@ def _asks_base(evidence: Evidence, path: str, below: str) -> list[Part]:
 
 
 def _unasked(evidence: Evidence, path: str) -> list[Part]:
-    """Say which questions to the client were not seen: what is asked under an `except` may fail in silence."""
+    """Say which question to the client was not seen: under an `except`, one may fail in silence."""
     text = evidence.text(path)
     seen = {use["line"] for use in evidence.suite.uses if use["file"] == path}
     calls = [

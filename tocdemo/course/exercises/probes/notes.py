@@ -17,7 +17,7 @@ _MOST = 500  # characters of an error's text
 
 
 class Notes:
-    """A file of notes about the learner's copy in `folder`. What else a probe writes goes beside it (`own`)."""
+    """A file of notes about the learner's copy in `folder`, in the folder `own`."""
 
     def __init__(self, file: Path, folder: Path, meant: Sequence[str] = ()) -> None:
         self.folder = folder

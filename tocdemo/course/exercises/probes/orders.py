@@ -1,7 +1,7 @@
 """The question of two writers: which orders of their commands lose a change, and what a single one does.
 
-It runs the learner's operations alone, then overtaken each time, then two at once in every order. The explorer
-knows the orders; a module of Motor's is changed for what the explorer does not do.
+It runs the learner's operations alone, then overtaken each time, then two at once in every order. The
+explorer knows the orders; a module of Motor's is changed for what the explorer does not do.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def reorder(toc: Any, book: str) -> Any:
 
 OPERATIONS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
     "add": engine.add("New"),
-    "update": engine.rename("ch1", "Better"),
+    "rename": engine.rename("ch1", "Better"),
     "delete": delete,
     "reorder": reorder,
     "replace": engine.replace_toc("Only"),
@@ -61,7 +61,7 @@ def look(
     attempts: int | None = None,
     also: list[str],
 ) -> None:
-    """Look at single changes as `also` says ("alone", "overtaken", ...), then at the `pairs` in every order."""
+    """Look at single changes as `also` says ("alone", "overtaken"), then at the `pairs` in every order."""
     with databases.open_database("replica-set" if replica_set else "embedded") as own:
         os.environ.update(own.environment())
         sys.path.insert(0, str(folder))
@@ -83,7 +83,8 @@ def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, att
         orders = engine.explore(folder, operations, replica_set=replica_set, attempts=attempts)
         _note_orders(notes, pair, orders, processes=False)
         if len(orders.orders) < 6 and not orders.losing and not replica_set:
-            # Fewer than two reads and two writes have: one waits for the other, inside of this process perhaps.
+            # Fewer than two reads and two writes have: one waits for the other, inside of this process
+            # perhaps.
             orders = engine.explore(folder, operations, processes=True)
             _note_orders(notes, pair, orders, processes=True)
     except engine.CannotExplore as error:
@@ -100,18 +101,31 @@ def _note_orders(notes: Notes, pair: list[str], orders: engine.Orders, *, proces
         failing=len(orders.failing),
         lost=_words(orders.losing[0], pair) if orders.losing else "",
         failed=_words(orders.failing[0], pair) if orders.failing else "",
-        told=next((told for order in orders.failing[:1] for told in order.results if _is_error(told)), ""),
+        loser=_last_writer(orders.losing[0], pair) if orders.losing else "",
+        refused=_refused(orders.failing[0], pair) if orders.failing else ("", ""),
     )
 
 
-def _is_error(told: str) -> bool:
-    return told != "done" and not told.startswith("used up")
+def _last_writer(order: engine.Order, pair: list[str]) -> str:
+    """Return the operation that wrote last, over what the other had written."""
+    writes = [
+        step.letter for step in order.steps if step.command not in ("find", engine.COMMIT) and not step.effect
+    ]
+    return pair["AB".index(writes[-1])] if writes else pair[0]
+
+
+def _refused(order: engine.Order, pair: list[str]) -> tuple[str, str]:
+    """Return the operation whose caller got an error, and the error."""
+    told = dict(zip(pair, order.results, strict=True))
+    return next(
+        (name, told[name]) for name in pair if told[name] != "done" and not told[name].startswith("used up")
+    )
 
 
 def _words(order: engine.Order, pair: list[str]) -> str:
     """Return an order in words: what each step sends, and for which operation."""
     names = dict(zip("AB", pair if pair[0] != pair[1] else ["one", "two"], strict=True))
-    return ", ".join(f"{step.command} of {names[step.letter]}" for step in order.steps)
+    return ", ".join(f"{names[step.letter]}: {step.command}" for step in order.steps)
 
 
 class _Backend:

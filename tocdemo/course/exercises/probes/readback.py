@@ -1,7 +1,7 @@
 """The question of a test that has to find a lost update: what it says when one is lost, and when none is.
 
-The learner's test runs three times, on the course's own app: as it is, and twice so that an update is lost for
-certain. The course's app is known, so its parts may be replaced.
+The learner's test runs three times, on the course's own app: as it is, and twice so that an update is lost
+for certain. The course's app is known, so its parts may be replaced.
 """
 
 import asyncio
@@ -86,6 +86,7 @@ class _Loser:
             if len(arrived) == 2:
                 both.set()
             if not await _came(both):
+                arrived.remove(which)
                 return await self._write(condition, new, session=session)
             self.met = True
             own = {"_id": condition["_id"]}

@@ -1,7 +1,7 @@
 """The question of a run: what pytest found in the learner's suite, and what its fixture and its names did.
 
-The whole suite runs, on a replica set, where every path of the backend is taken. A stale name is noted and then
-led to what `base` holds (see `spies`), so that one run shows every one of them.
+The whole suite runs, on a replica set, where every path of the backend is taken. A stale name is noted and
+then led to what `base` holds (see `spies`), so that one run shows every one of them.
 """
 
 import builtins
