@@ -203,3 +203,13 @@ def test_a_process_that_was_killed_is_replaced():
     exercises.warm_up()
     helper._helpers[0].child.kill()
     assert check_with(RIGHT).done
+
+
+def test_where_nothing_forks_each_question_has_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(helper, "FORKS", False)
+    processes = []
+    for text in (RIGHT, in_the_fixture("__import__('os')._exit(0)"), RIGHT):
+        exercises.warm_up()
+        processes.append(helper._helpers[0].child.pid)
+        assert check_with(text).done == (text == RIGHT)
+    assert len(set(processes)) == 3

@@ -103,16 +103,15 @@ class Watch(Ends):
         self.spies = spies
         self.fixture = fixture
         self.modules = modules
+        self._found: list[str] = []  # with those that an option leaves out
         self._held: set[tuple[str, str]] = set()
         self._made_for: list[tuple[str, dict[str, Any]]] = []
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self._found.append(item.name)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        tests = [
-            {"name": item.name, "file": item.path.relative_to(self.notes.folder).as_posix()}
-            for item in session.items
-            if item.path.is_relative_to(self.notes.folder)
-        ]
-        self.notes.add("collected", tests=tests)
+        self.notes.add("collected", tests=[item.name for item in session.items], found=self._found)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
