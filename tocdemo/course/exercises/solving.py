@@ -333,7 +333,8 @@ def _is_source(path: Path) -> bool:
     if path.name.startswith(".") or path.name == "__pycache__" or path.is_symlink():
         return False
     try:
-        return path.is_dir() or (path.suffix in _KEPT_SUFFIXES and path.stat().st_size <= MOST_BYTES)
+        kept = path.suffix in _KEPT_SUFFIXES and path.is_file()
+        return path.is_dir() or (kept and path.stat().st_size <= MOST_BYTES)
     except OSError:
         return False
 

@@ -1,6 +1,7 @@
 """Whatever a learner's files hold, a check says what is so: with a place, no traceback, and never "done"."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -162,6 +163,11 @@ def without(*paths):
     return remove
 
 
+def pipe_in_its_place(folder):
+    (folder / sources.CONFTEST).unlink()
+    os.mkfifo(folder / sources.CONFTEST)
+
+
 def folder_in_its_place(folder):
     (folder / sources.CONFTEST).unlink()
     (folder / sources.CONFTEST).mkdir()
@@ -178,6 +184,11 @@ def with_text(path, text):
         (without("tests"), "tests/conftest.py: there is no such file"),
         (without("."), "there is no folder"),
         (folder_in_its_place, "tests/conftest.py: there is a folder of this name"),
+        pytest.param(
+            pipe_in_its_place,
+            "tests/conftest.py: this is no ordinary file",
+            marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes"),
+        ),
         (without("app/db/base.py"), "app/db/base.py: there is no such file"),
         (without(sources.SUITE), f"{sources.SUITE}: there is no such file"),
         (with_text("app/db/base.py", "x = 1\n"), "cannot import name 'books_collection'"),

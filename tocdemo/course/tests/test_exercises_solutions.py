@@ -1,9 +1,11 @@
 """Hints come one by one; a solution keeps what a learner did right, to the byte, and writes when told."""
 
+import dataclasses
+
 import pytest
 
 from tocdemo.course import exercises
-from tocdemo.course.exercises import merging
+from tocdemo.course.exercises import catalogue, merging
 from tocdemo.course.exercises.solving import solved
 from tocdemo.course.manifest import CourseError, load
 from tocdemo.subject import sources
@@ -178,6 +180,30 @@ def test_an_exercise_that_is_not_understood_is_refused(tmp_path, old, new, expec
     file.write_text(EXERCISE.replace(old, new))
     with pytest.raises(CourseError, match=expected):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"afterwards": {"nothing-known": "It is done."}},
+            "unknown claim nothing-known; known are first-test-gone",
+        ),
+        ({"start": ("no-fault",)}, "unknown fault no-fault; known are static-app-imports"),
+        ({"start": ()}, "the faults of the solution among those of the start"),
+        ({"faults": ()}, "expected faults, or the solution's diff"),
+    ],
+)
+def test_an_exercise_that_names_what_is_not_there_is_refused(change, expected):
+    exercise = dataclasses.replace(exercises.get("io-loop"), **change)
+    with pytest.raises(CourseError, match=expected):
+        catalogue.require_known(exercise)
+
+
+def test_a_solution_that_does_not_fit_its_start_is_refused():
+    exercise = dataclasses.replace(exercises.get("six-lines"), given={"six_lines.py": "import this\n"})
+    with pytest.raises(CourseError, match=r"six-lines\.diff: The diff does not fit line 1 of six_lines\.py"):
+        solved(exercise)
 
 
 def test_two_exercises_of_one_name_are_refused(tmp_path):
