@@ -74,6 +74,8 @@ def read_bytes(folder: Path, path: str) -> bytes | Problem:
     try:
         if file.is_dir():
             return Problem("there is a folder of this name, where a file should be.", path)
+        if file.exists() and not file.is_file():
+            return Problem("this is no ordinary file: not read.", path)
         size = file.stat().st_size
         if size > MOST_BYTES:
             return Problem(f"this file has {size:,} bytes, far more than any of the course: not read.", path)

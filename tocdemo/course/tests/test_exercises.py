@@ -200,3 +200,151 @@ def test_a_fixture_for_the_session_is_right_where_its_tests_share_the_sessions_l
     verdict = checked("async-fixture", {sources.CONFTEST: conftest, "pytest.ini": settings})
     assert verdict.done, str(verdict)
     assert not verdict.remarks
+
+
+APP_IMPORT = "from .base import _client, books_collection"
+UNGUARDED = '    await _write_toc({"_id": object_id}, toc)\n    return result\n'
+LOCK = """
+
+_lock = asyncio.Lock()
+_without_lock = _change_chapters
+
+
+async def _change_chapters(*arguments):
+    async with _lock:
+        return await _without_lock(*arguments)
+"""
+UPDATES = [
+    f'update_chapter_with_transaction(book_id, "ch{n}", {{"title": "Updated {n}"}}, OWNER)' for n in (1, 2)
+]
+AT_ONCE = f"    one, two = await asyncio.gather(\n        {UPDATES[0]},\n        {UPDATES[1]},\n    )\n"
+ONE_BY_ONE = f"    one = await {UPDATES[0]}\n    two = await {UPDATES[1]}\n"
+WRITE = "await _write_toc(_unchanged(book), toc)"
+REFUSES = f'    if not {WRITE}:\n        raise ValueError("too late")\n    return result\n'
+ENDLESS = (
+    f"    if {WRITE}:\n        return result\n    return await _change_chapters(book_id, user_id, change)\n"
+)
+FIRST_ALONE = '    assert titles((await stored_toc(book_id))["chapters"])[0] == "Updated 1"\n'
+ASSERTED = '    assert (one["title"], two["title"]) == ("Updated 1", "Updated 2")\n'
+READS_BACK = '    assert (await stored_toc(book_id))["version"] == 3\n'
+
+# Edits that only a look at what the code does can tell: the exercise, the file, the edits, and what is said.
+HARD_TO_SEE = {
+    "a name that is missing, and an except that swallows it": (
+        "app-references",
+        sources.APP,
+        [(APP_IMPORT, "from . import base"), ("await books_collection", "await base.books_collection")],
+        "line 43: `update_toc_with_transaction` uses the name `_client`",
+    ),
+    "a slip that an except swallows": (
+        "app-references",
+        sources.APP,
+        [
+            (APP_IMPORT, "from . import base"),
+            ("await books_collection", "await base.books_collection"),
+            ("(_client)", "(base._klient)"),
+        ],
+        "line 43: this line was not seen to reach the client",
+    ),
+    "a default that is as old as the function": (
+        "test-references",
+        sources.SUITE,
+        [
+            (OLD_IMPORT, "from app.db import base"),
+            ("insert_book(book)", "insert_book(book, books=base.books_collection)"),
+            ("await books_collection.insert_one", "await books.insert_one"),
+            ("await books_collection.find_one", "await base.books_collection.find_one"),
+        ],
+        "line 22: `insert_book` still uses a copy",
+    ),
+    "a lock": (
+        "compare-and-swap",
+        sources.APP,
+        [('raise ValueError("Chapter not found")\n', f'raise ValueError("Chapter not found")\n{LOCK}')],
+        "in two processes, lose a change in silence",
+    ),
+    "a guard whose answer nobody reads": (
+        "compare-and-swap",
+        sources.APP,
+        [(UNGUARDED, "    await _write_toc(_unchanged(book), toc)\n    return result\n")],
+        "lose a change in silence",
+    ),
+    "a guard without another try": (
+        "compare-and-swap",
+        sources.APP,
+        [(UNGUARDED, REFUSES)],
+        "a caller is refused: ValueError: too late.",
+    ),
+    "tries without an end": (
+        "compare-and-swap",
+        sources.APP,
+        [(UNGUARDED, ENDLESS)],
+        "calls itself until Python ends it",
+    ),
+    "two updates that wait for each other": (
+        "read-back",
+        sources.SUITE,
+        [
+            (AT_ONCE, ONE_BY_ONE),
+            (ASSERTED, ASSERTED + READS_BACK),
+        ],
+        "does not make its two updates at once",
+    ),
+    "a test that finds one loss of two": (
+        "read-back",
+        sources.SUITE,
+        [(ASSERTED, ASSERTED + FIRST_ALONE)],
+        "passes when the update of the second chapter is lost",
+    ),
+    "nest_asyncio": (
+        "six-lines",
+        "six_lines.py",
+        [("client = ", "import nest_asyncio; nest_asyncio.apply()\nclient = ")],
+        "line 3: `asyncio.run` is not Python's any more",
+    ),
+    "the first count, printed twice": (
+        "six-lines",
+        "six_lines.py",
+        [
+            ('print("first: ", asyncio.run(count()))', "n = asyncio.run(count())\nprint(n)"),
+            ("asyncio.run(count()))", "n)"),
+        ],
+        "only once got an answer",
+    ),
+    "inserts that nobody awaits": (
+        "loop-scopes",
+        "tests/test_scopes.py",
+        [('await books.insert_one({"title": "The', 'books.insert_one({"title": "The')],
+        "line 19: `test_first` uses the client on another event loop than the client's",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", HARD_TO_SEE)
+def test_what_is_hard_to_see_is_named_with_its_place(edit):
+    name, path, replacements, expected = HARD_TO_SEE[edit]
+    verdict = edited(name, path, *replacements)
+    assert not verdict.done
+    assert expected in "\n".join(verdict.missing), str(verdict)
+
+
+def test_a_test_that_is_left_out_by_an_option_is_not_deleted():
+    exercise = exercises.get("first-test")
+    option = "addopts = --deselect tests/test_db/test_toc_transactions.py::test_update_toc_success"
+    settings = faults.with_faults(exercise.start)["pytest.ini"].replace("addopts =", option)
+    verdict = checked("first-test", {"pytest.ini": settings})
+    assert "pytest leaves it out, but it is still there" in str(verdict)
+
+
+def test_a_test_that_is_changed_or_skipped_is_named():
+    right = solved(exercises.get("async-fixture"))
+    suite = faults.with_faults(exercises.get("async-fixture").start)[sources.SUITE]
+    assert '    assert toc["status"] == "edited"\n' in suite
+    shorter = suite.replace('    assert toc["status"] == "edited"\n', "")
+    skipping = suite.replace("@pytest.mark.asyncio\n", "@pytest.mark.asyncio\n@pytest.mark.skip\n", 1)
+    assert "line 50: `test_update_toc_success` is not as it was" in str(
+        checked("async-fixture", {**right, sources.SUITE: shorter})
+    )
+    assert "the test `test_update_toc_success` is skipped" in str(
+        checked("async-fixture", {**right, sources.SUITE: skipping})
+    )

@@ -48,9 +48,13 @@ class Evidence:
         if path not in self._texts:
             found = texts.read(self.folder, path)
             if isinstance(found, Problem):
-                raise Unjudged(found)
+                raise Unjudged(found if path in self.start else self._not_yet(path, found))
             self._texts[path] = found
         return self._texts[path]
+
+    def _not_yet(self, path: str, found: Problem) -> Problem:
+        """Return the problem of a file that the learner is to make; it is one only when it is there."""
+        return found if (self.folder / path).exists() else Problem("there is no such file yet.", path)
 
     @cached_property
     def start(self) -> Mapping[str, str]:
@@ -158,9 +162,9 @@ class SuiteRun:
         self.reports = [note for note in seen.notes if note["what"] == "report"]
         self.copies = [note for note in seen.notes if note["what"] == "copy"]
         self.undefined = [note for note in seen.notes if note["what"] == "undefined"]
-        self.collected: list[str] = [
-            test["name"] for test in (seen.the("collected") or {"tests": []})["tests"]
-        ]
+        collected = seen.the("collected") or {"tests": [], "found": []}
+        self.collected: list[str] = collected["tests"]
+        self.found: list[str] = collected["found"]
         self.uses: list[dict[str, Any]] = (seen.the("uses") or {"uses": []})["uses"]
         self.clients: list[dict[str, Any]] = (seen.the("clients") or {"clients": []})["clients"]
         self.loops: dict[str, int] = (seen.the("loops") or {"tests": {}})["tests"]

@@ -92,8 +92,7 @@ def left_out_passes(evidence: Evidence) -> list[Part]:
     parts = []
     for each in reports:
         if each["outcome"] == "failed":
-            error = each["error"]
-            parts.append(evidence.part_at(False, f"`{each['test']}` fails: {error}", each["place"]))
+            parts.append(_failing(evidence, _LEFT_OUT, each))
         elif each["outcome"] == "skipped":
             parts.append(_at_test(evidence, each["test"], f"`{each['test']}` does not count: it is skipped."))
     return parts or [Part(True, "The file has a test, and all of its tests pass.", _LEFT_OUT)]
@@ -140,8 +139,17 @@ def _leading(evidence: Evidence) -> list[str]:
     )
 
 
-def _at_test(evidence: Evidence, name: str, sentence: str) -> Part:
-    text = evidence.text(_LEFT_OUT)
+def _failing(evidence: Evidence, path: str, report: dict[str, Any]) -> Part:
+    """Return a part about a failure, at its place, or else at the test."""
+    name = report["test"].partition("[")[0]
+    sentence = f"`{name}` fails: {report.get('error') or 'an error'}"
+    if report.get("place"):
+        return evidence.part_at(False, sentence, report["place"])
+    return _at_test(evidence, name, sentence, path)
+
+
+def _at_test(evidence: Evidence, name: str, sentence: str, path: str = _LEFT_OUT) -> Part:
+    text = evidence.text(path)
     node = text.functions().get(name)
     return text.part(False, sentence, node.lineno if node else None)
 
@@ -161,8 +169,7 @@ def scopes_pass(evidence: Evidence) -> list[Part]:
                 text.part(False, f"pytest does not find the test `{name}`.", node.lineno if node else None)
             )
         elif failed is not None:
-            error = (failed.get("error") or "an error").split("\n")[0]
-            parts.append(evidence.part_at(False, f"`{name}` fails: {error}", failed.get("place")))
+            parts.append(_failing(evidence, _SCOPES, failed))
         elif any(each["outcome"] == "skipped" or each.get("xfail") for each in own):
             parts.append(
                 text.part(False, f"`{name}` does not count: it is skipped.", node.lineno if node else None)
@@ -202,6 +209,9 @@ def scopes_tests_insert(evidence: Evidence) -> list[Part]:
             parts.append(text.part(False, f"`{name}` was not seen to insert a book.", node.lineno))
         elif not any(use["made"] == "setup" for use in inserts):
             sentence = f"`{name}` inserts its book through another client than the fixture's."
+            parts.append(evidence.part_at(False, sentence, inserts[0]))
+        elif any(use["crosses"] for use in inserts):
+            sentence = f"`{name}` uses the client on another event loop than the client's."
             parts.append(evidence.part_at(False, sentence, inserts[0]))
     return parts or [Part(True, "Each test inserts a book through the fixture's client.", _SCOPES)]
 

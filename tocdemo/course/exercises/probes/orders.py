@@ -19,7 +19,7 @@ from pymongo.errors import AutoReconnect
 
 from tocdemo.errors import CannotExplore
 from tocdemo.explorer import engine, operations
-from tocdemo.explorer.orders import Order, Orders
+from tocdemo.explorer.orders import COMMIT, Order, Orders
 from tocdemo.runner import databases
 
 from .notes import Notes, error_text
@@ -47,7 +47,7 @@ async def reorder(toc: Any, book: str) -> Any:
 
 OPERATIONS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
     "add": operations.add("New"),
-    "update": operations.rename("ch1", "Better"),
+    "rename": operations.rename("ch1", "Better"),
     "delete": delete,
     "reorder": reorder,
     "replace": operations.replace_toc("Only"),
@@ -102,18 +102,29 @@ def _note_orders(notes: Notes, pair: list[str], orders: Orders, *, processes: bo
         failing=len(orders.failing),
         lost=_words(orders.losing[0], pair) if orders.losing else "",
         failed=_words(orders.failing[0], pair) if orders.failing else "",
-        told=next((told for order in orders.failing[:1] for told in order.results if _is_error(told)), ""),
+        loser=_last_writer(orders.losing[0], pair) if orders.losing else "",
+        refused=_refused(orders.failing[0], pair) if orders.failing else ("", ""),
     )
 
 
-def _is_error(told: str) -> bool:
-    return told != "done" and not told.startswith("used up")
+def _last_writer(order: Order, pair: list[str]) -> str:
+    """Return the operation that wrote last, over what the other had written."""
+    writes = [step.letter for step in order.steps if step.command not in ("find", COMMIT) and not step.effect]
+    return pair["AB".index(writes[-1])] if writes else pair[0]
+
+
+def _refused(order: Order, pair: list[str]) -> tuple[str, str]:
+    """Return the operation whose caller got an error, and the error."""
+    told = dict(zip(pair, order.results, strict=True))
+    return next(
+        (name, told[name]) for name in pair if told[name] != "done" and not told[name].startswith("used up")
+    )
 
 
 def _words(order: Order, pair: list[str]) -> str:
     """Return an order in words: what each step sends, and for which operation."""
     names = dict(zip("AB", pair if pair[0] != pair[1] else ["one", "two"], strict=True))
-    return ", ".join(f"{step.command} of {names[step.letter]}" for step in order.steps)
+    return ", ".join(f"{names[step.letter]}: {step.command}" for step in order.steps)
 
 
 class _Backend:

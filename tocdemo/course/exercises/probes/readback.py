@@ -89,6 +89,7 @@ class _Loser:
             if len(arrived) == 2:
                 both.set()
             if not await _came(both):
+                arrived.remove(which)
                 return await self._write(condition, new, session=session)
             self.met = True
             own = {"_id": condition["_id"]}

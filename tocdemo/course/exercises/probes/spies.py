@@ -131,8 +131,11 @@ class Spies:
             {"stale": 0, "fresh": 0, "name": name, "phase": self.phase, "test": test, **place},
         )
         entry["stale" if stale else "fresh"] += 1
-        made = self.entry_of(client_of(used))
+        client = client_of(used)
+        made = self.entry_of(client)
         entry["made"] = made and made["phase"]
+        bound, running = object.__getattribute__(client, "_io_loop"), asyncio._get_running_loop()
+        entry["crosses"] = bound is not None and running is not None and bound is not running
 
 
 def client_of(used: Any) -> Any:
