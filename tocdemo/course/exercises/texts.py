@@ -46,12 +46,14 @@ class Text:
         return Part(done, sentence, self.path, line, self.line(line))
 
     def binding(self, name: str) -> int | None:
-        """Return the line of the module's own statement that gives `name` its object, if one does."""
-        found = None
-        for node in _statements(self.tree.body):
-            if name in _bound(node):
-                found = node.lineno
-        return found
+        """Return the line that gives the module's `name` its object, if one does.
+
+        A function that does so, by `global`, comes before the module's own statements, which are older.
+        """
+        setting = [node for node in ast.walk(self.tree) if isinstance(node, Function) and _sets(node, name)]
+        lines = [node.lineno for each in setting for node in ast.walk(each) if name in _bound(node)]
+        own = [node.lineno for node in _statements(self.tree.body) if name in _bound(node)]
+        return lines[0] if lines else own[-1] if own else None
 
 
 def read(folder: Path, path: str) -> Text | Problem:
@@ -138,7 +140,13 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements(handler.body)
 
 
-def _bound(node: ast.stmt) -> set[str]:
+def _sets(function: Function, name: str) -> bool:
+    return any(isinstance(node, ast.Global) and name in node.names for node in ast.walk(function))
+
+
+def _bound(node: ast.AST) -> set[str]:
+    if isinstance(node, Function | ast.ClassDef):
+        return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     targets = getattr(node, "targets", None) or [getattr(node, "target", None)]

@@ -4,6 +4,7 @@ Each is had once for a check, when it is first asked for. What cannot be had is 
 check.
 """
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -20,6 +21,7 @@ from ..verdict import Part, Problem
 FIXTURE = "motor_reinit_db"
 # In a traceback, in pytest's short form of one, or by itself.
 _PLACE = re.compile(r"""([^\s'":]+\.(?:py|ini))(?:["']?, line |:)?(\d+)?""")
+_EXITS = ("_exit", "abort", "kill", "raise_signal")
 PRESENT = 5  # tests that are named; there may be more
 
 
@@ -37,7 +39,6 @@ class Evidence:
     def __init__(self, exercise: Exercise, folder: Path) -> None:
         self.exercise = exercise
         self.folder = folder
-        self.remarks: list[str] = []
         # The places of what is not done, in earlier claims.
         self.said: set[tuple[str | None, int | None]] = set()
         self._texts: dict[str, Text] = {}
@@ -82,8 +83,8 @@ class Evidence:
         if seen.ended:
             during = seen.the("begins")
             what = f"the test `{during['test']}` ran, and" if during else "your code ran, and"
-            frame = seen.frame
-            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", vars(frame) if frame else None))
+            place = vars(seen.frame) if seen.frame else self._exit()
+            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", place))
         trouble = seen.the("trouble")
         if trouble is not None:
             where = "" if trouble["place"] else " This may be a fault of the check: please tell its authors."
@@ -91,6 +92,14 @@ class Evidence:
                 self.problem_at(f"your code ended with {trouble['error']}.{where}", trouble["place"])
             )
         return seen
+
+    def _exit(self) -> dict[str, Any] | None:
+        """Return the place of a call that ends Python at once, in the exercise's files, if there is one."""
+        for path in self.exercise.files:
+            for node in ast.walk(self.text(path).tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _EXITS:
+                    return {"file": path, "line": node.lineno}
+        return None
 
     def require_pytest(self, seen: helper.Seen) -> None:
         """Raise Unjudged when pytest did not come to the tests, or did not come to its end."""

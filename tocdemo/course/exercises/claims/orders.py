@@ -13,7 +13,7 @@ from ..verdict import Part
 from .evidence import Evidence
 
 _FUNCTION = "_change_chapters"
-PAIRS = (("add", "rename"), ("delete", "reorder"))
+PAIRS = (("add", "rename"), ("delete", "reorder"), ("replace", "add"))
 # What the pairs of a replica set are: the operation that writes two documents is one of them.
 PAIRS_WITH_LOG = (("add", "rename"), ("replace", "add"))
 ATTEMPTS = 3  # more would make more orders, and show nothing new
@@ -56,7 +56,8 @@ def lose_nothing(evidence: Evidence) -> list[Part]:
             )
             if each["processes"]:
                 sentence += " What is in one process protects that process only."
-            parts.append(_at(evidence, sentence, None))
+            replacing = each["loser"] == "replace"
+            parts.append(_at(evidence, sentence, None, _called("replace") if replacing else _FUNCTION))
     return parts[:1] or [Part(True, "No order of two changes loses one.", sources.APP)]
 
 
@@ -76,7 +77,7 @@ def tries_again(evidence: Evidence) -> list[Part]:
             f"One of them: {each['failed']}."
         )
         return [_at(evidence, sentence, None)]
-    if overtaken and overtaken["told"] == "done":
+    if overtaken and overtaken["told"] == "done" and overtaken["attempts"] == 1 and overtaken["overwritten"]:
         return [_at(evidence, "a change that is overtaken is not tried again.", None)]
     return [Part(True, "A change that was overtaken reads again and tries again.", sources.APP)]
 
@@ -96,9 +97,15 @@ def gives_up(evidence: Evidence) -> list[Part]:
     if overtaken["told"].startswith("RecursionError"):
         sentence = "a change that is overtaken each time calls itself until Python ends it: RecursionError."
         return [_at(evidence, sentence, None)]
-    if overtaken["told"] == "done":
+    if overtaken["told"] == "done" and not overtaken["stored"]:
         sentence = "a change that is overtaken each time returns as if it were done, and nothing is stored."
         return [_at(evidence, sentence, None)]
+    if overtaken["told"] == "done" and overtaken["overwritten"]:
+        which = f"at attempt {overtaken['attempts']} " if overtaken["attempts"] > 1 else ""
+        sentence = f"a change that is overtaken each time writes {which}all the same, over what is newer."
+        return [_at(evidence, sentence, None)]
+    if overtaken["told"] == "done":
+        return [Part(True, "A change is stored beside another one: nobody is overtaken.", sources.APP)]
     times = f"{overtaken['attempts']} attempt{'s' * (overtaken['attempts'] != 1)}"
     return [Part(True, f"Overtaken each time, a change gives up after {times}, with an error.", sources.APP)]
 
@@ -156,16 +163,17 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
 
 def question_is_heard(evidence: Evidence) -> list[Part]:
     """An error of the question for the topology reaches the caller."""
-    function = "update_toc_with_transaction"
-    each = _replica_set(evidence).sure("question")
-    if not each["asked"]:
+    asked = [each for each in _all(_replica_set(evidence), "question") if each["asked"]]
+    for each in asked:
+        function = "update_toc_with_transaction" if each["operation"] == "replace" else _FUNCTION
+        if each["told"] == "done":
+            sentence = "the question for the topology failed, and the caller was not told."
+            return [_at(evidence, sentence, _handler(evidence, function), function)]
+        if each["version"] != 1:
+            sentence = "the question for the topology failed, and the book was changed all the same."
+            return [_at(evidence, sentence, None, function)]
+    if not asked:
         return [Part(True, "No question for the topology was seen that could fail.", sources.APP)]
-    if each["told"] == "done":
-        sentence = "the question for the topology failed, and the caller was not told."
-        return [_at(evidence, sentence, _handler(evidence, function), function)]
-    if each["version"] != 1:
-        sentence = "the question for the topology failed, and the book was changed all the same."
-        return [_at(evidence, sentence, None, function)]
     return [Part(True, "An error of the question for the topology reaches the caller.", sources.APP)]
 
 

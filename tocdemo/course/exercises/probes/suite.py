@@ -19,7 +19,7 @@ import pluggy
 import pytest
 
 from .notes import Notes, error_text
-from .spies import Spies, held_by
+from .spies import Spies, kept_by
 
 OPTIONS = (
     *("-q", "--tb=no", "--capture=no"),
@@ -137,10 +137,10 @@ class Watch(Ends):
 
     def _note_held(self) -> None:
         for path, module in self._loaded():
-            for name in held_by(module):
+            for name, itself in kept_by(module).items():
                 if (path, name) not in self._held:
                     self._held.add((path, name))
-                    self.notes.add("copy", file=path, name=name)
+                    self.notes.add("copy", file=path, name=name, itself=itself)
 
     def note_undefined(self) -> None:
         """Note the names that functions of the modules use, and that are not there."""
