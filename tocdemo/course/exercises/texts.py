@@ -51,7 +51,12 @@ class Text:
         A function that does so, by `global`, comes before the module's own statements, which are older.
         """
         setting = [node for node in ast.walk(self.tree) if isinstance(node, Function) and _sets(node, name)]
-        lines = [node.lineno for each in setting for node in ast.walk(each) if name in _bound(node)]
+        lines = [
+            node.lineno
+            for each in setting
+            for node in ast.walk(each)
+            if isinstance(node, ast.stmt) and name in _bound(node)
+        ]
         own = [node.lineno for node in _statements(self.tree.body) if name in _bound(node)]
         return lines[0] if lines else own[-1] if own else None
 
@@ -144,7 +149,7 @@ def _sets(function: Function, name: str) -> bool:
     return any(isinstance(node, ast.Global) and name in node.names for node in ast.walk(function))
 
 
-def _bound(node: ast.AST) -> set[str]:
+def _bound(node: ast.stmt) -> set[str]:
     if isinstance(node, Function | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -127,7 +127,7 @@ def _is_serial(schedule: str) -> bool:
 
 
 def _loser(order: Order, pair: list[str]) -> str:
-    """Return the operation that did not store what it said; else the one that wrote last, over the other's."""
+    """Return the operation that did not store what it said; else the last writer, over the other's."""
     writes = [step for step in order.steps if step.command not in ("find", COMMIT)]
     for name, letter, told in zip(pair, "AB", order.results, strict=True):
         own = [step for step in writes if step.letter == letter]

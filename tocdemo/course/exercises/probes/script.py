@@ -4,7 +4,6 @@ The script is run as a program, with a database of its own whose collection `lib
 their number cannot be known to the script.
 """
 
-import asyncio
 import os
 import random
 import runpy

@@ -9,7 +9,7 @@ import functools
 import itertools
 import sys
 from collections.abc import Iterable
-from types import FunctionType, MethodType, SimpleNamespace
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 from motor import motor_asyncio
@@ -195,7 +195,7 @@ def _parts(value: Any, module: str) -> Iterable[Any]:
     if kind is MethodType:
         return (value.__self__,)
     if kind is FunctionType and value.__module__ == module:
-        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        cells = [each for cell in value.__closure__ or () for each in _in_cell(cell)]
         return (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *cells)
     own = value if isinstance(value, type) else kind
     if own is SimpleNamespace or own.__module__ == module:
@@ -203,12 +203,12 @@ def _parts(value: Any, module: str) -> Iterable[Any]:
     return ()
 
 
-def _is_filled(cell: Any) -> bool:
+def _in_cell(cell: CellType) -> list[Any]:
+    """Return what a cell of a closure holds; nothing when it is empty."""
     try:
-        cell.cell_contents
+        return [cell.cell_contents]
     except ValueError:
-        return False
-    return True
+        return []
 
 
 def _fresh_for(used: Any) -> Any:

@@ -71,23 +71,28 @@ def look(folder: Path, notes: Notes, *, script: str) -> None:
     _asyncio.append(Asyncio())
     (suite / "test_wrong.py").write_text(_WRONG)
     options = ("--rootdir", str(suite), "-c", str(suite / "pytest.ini"), *_OPTIONS)
-    code = run_program(folder / script, [str(suite / "test_small.py"), *options], Kept(), notes)
-    reports = list(_reports)
-    _reports.clear()
-    code_of_failure = None
+    code, reports = _run(folder / script, [str(suite / "test_small.py"), *options], notes)
+    code_of_failure: Any = None
+    reports_of_failure: list[dict[str, Any]] = []
     if reports:
-        code_of_failure = run_program(
-            folder / script, [str(suite / "test_wrong.py"), *options], Kept(), notes
-        )
+        wrong = [str(suite / "test_wrong.py"), *options]
+        code_of_failure, reports_of_failure = _run(folder / script, wrong, notes)
     notes.add(
         "starter",
         told=_told,
         reports=reports,
         code=code,
-        reports_of_failure=_reports,
+        reports_of_failure=reports_of_failure,
         code_of_failure=code_of_failure,
         patched=_asyncio[0].patched(),
     )
+
+
+def _run(script: Path, arguments: list[str], notes: Notes) -> tuple[Any, list[dict[str, Any]]]:
+    """Run the program, and return its exit code and what the small suite reported."""
+    _reports.clear()
+    code = run_program(script, arguments, Kept(), notes)
+    return code, list(_reports)
 
 
 def tell(loop: Any) -> None:

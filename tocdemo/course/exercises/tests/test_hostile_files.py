@@ -11,7 +11,7 @@ from tocdemo.course.exercises import helper
 from tocdemo.course.exercises.solving import solved
 from tocdemo.subject import sources
 
-from .test_exercises import learners
+from .learners import learners
 
 NAME = "async-fixture"
 RIGHT = solved(exercises.get(NAME))[sources.CONFTEST]

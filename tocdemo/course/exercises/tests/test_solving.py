@@ -11,7 +11,12 @@ from tocdemo.course.manifest import load
 from tocdemo.errors import CourseError
 from tocdemo.subject import sources
 
-from .test_exercises import FIXTURE, IMPORTED, MAKE, OLD_IMPORT, learners
+from .learners import learners
+
+IMPORTED = ("import pytest\n", "import pytest\nimport pytest_asyncio\n")
+FIXTURE = "@pytest.fixture\ndef motor_reinit_db"
+MAKE = "make_client(base.settings)"
+OLD_IMPORT = "from app.db.base import books_collection"
 
 
 def proposed(name, path, *replacements, raw=None):
