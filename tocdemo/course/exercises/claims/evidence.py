@@ -21,6 +21,7 @@ from ..verdict import Part, Problem
 FIXTURE = "motor_reinit_db"
 # In a traceback, in pytest's short form of one, or by itself.
 _PLACE = re.compile(r"""([^\s'":]+\.(?:py|ini))(?:["']?, line |:)?(\d+)?""")
+_TEST_ID = re.compile(r"(?P<file>\S+\.py)::(?P<test>\w+)")
 _EXITS = ("_exit", "abort", "kill", "raise_signal")
 PRESENT = 5  # tests that are named; there may be more
 
@@ -105,9 +106,8 @@ class Evidence:
         """Raise Unjudged when pytest did not come to the tests, or did not come to its end."""
         uncollected = seen.the("uncollected")
         if uncollected is not None:
-            raise Unjudged(
-                self.problem_at(f"{uncollected['error']}. So no test can run.", uncollected["place"])
-            )
+            place = uncollected["place"] or self._test_in(uncollected["error"])
+            raise Unjudged(self.problem_at(f"{_ended(uncollected['error'])} So no test can run.", place))
         ended = seen.the("ended")
         if ended is not None:
             raise Unjudged(
@@ -116,6 +116,15 @@ class Evidence:
         pytest = seen.the("pytest") or {"code": 3, "words": ""}
         if pytest["code"] not in (0, 1, 5):
             raise Unjudged(self._refused(pytest["words"]))
+
+    def _test_in(self, words: str) -> dict[str, Any] | None:
+        """Return the place of the test that pytest names by its id, if it does."""
+        found = _TEST_ID.search(words)
+        place = self._named(found["file"], None) if found else None
+        if place is None or found is None:
+            return None
+        functions = self.text(place["file"]).functions()
+        return {**place, "line": functions[found["test"]].lineno if found["test"] in functions else None}
 
     def _refused(self, words: str) -> Problem:
         """Return why pytest ended before the tests: it says so in text only."""

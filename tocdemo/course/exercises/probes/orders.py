@@ -77,10 +77,12 @@ def look(
     if backend.most_tries > MOST_TRIES:
         return
     for pair in pairs:
-        _explore(folder, notes, pair, replica_set, attempts)
+        if _explore(folder, notes, pair, replica_set, attempts):
+            return
 
 
-def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, attempts: int | None) -> None:
+def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, attempts: int | None) -> bool:
+    """Note the orders of a pair. Returns whether they lose a change in two processes: it takes long."""
     operations = [OPERATIONS[name] for name in pair]
     try:
         orders = engine.explore(folder, operations, replica_set=replica_set, attempts=attempts)
@@ -89,8 +91,10 @@ def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, att
             # Fewer than two reads and two writes have: one waits for the other, perhaps in this process only.
             orders = engine.explore(folder, operations, processes=True)
             _note_orders(notes, pair, orders, processes=True)
+            return bool(_losing(orders))
     except CannotExplore as error:
         notes.add("orders", pair=pair, error=str(error))
+    return False
 
 
 def _note_orders(notes: Notes, pair: list[str], orders: Orders, *, processes: bool) -> None:
