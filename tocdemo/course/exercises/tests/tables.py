@@ -7,9 +7,11 @@ texts, and not how they are judged.
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tocdemo.course import exercises
 from tocdemo.course.exercises.solving import solved
 from tocdemo.course.manifest import Exercise
 from tocdemo.subject import faults
@@ -39,6 +41,12 @@ class Edit:
 
 def texts_of(exercise: Exercise, solution: bool = False) -> dict[str, str]:
     """Return the texts of a learner's folder at an exercise's start, or with its solution."""
+    return dict(_texts_of(exercise.name, solution))
+
+
+@cache
+def _texts_of(name: str, solution: bool) -> Mapping[str, str]:
+    exercise = exercises.get(name)
     start = faults.with_faults(exercise.start) | dict(exercise.given)
     return start | solved(exercise) if solution else start
 
