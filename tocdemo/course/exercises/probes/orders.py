@@ -76,25 +76,34 @@ def look(
         sys.path.remove(str(folder))
     if backend.most_tries > MOST_TRIES:
         return
+    in_processes = not replica_set
     for pair in pairs:
-        if _explore(folder, notes, pair, replica_set, attempts):
-            return
+        if _explore(folder, notes, pair, replica_set, attempts) and in_processes:
+            in_processes = False  # once is enough: it takes long
+            _explore_processes(folder, notes, pair)
 
 
 def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, attempts: int | None) -> bool:
-    """Note the orders of a pair. Returns whether they lose a change in two processes: it takes long."""
-    operations = [OPERATIONS[name] for name in pair]
+    """Note the orders of a pair. Returns whether they lose nothing, and are fewer than two free changes have.
+
+    Then one change waits for the other, perhaps in this process only.
+    """
     try:
+        operations = [OPERATIONS[name] for name in pair]
         orders = engine.explore(folder, operations, replica_set=replica_set, attempts=attempts)
-        _note_orders(notes, pair, orders, processes=False)
-        if len(orders.orders) < 6 and not _losing(orders) and not replica_set:
-            # Fewer than two reads and two writes have: one waits for the other, perhaps in this process only.
-            orders = engine.explore(folder, operations, processes=True)
-            _note_orders(notes, pair, orders, processes=True)
-            return bool(_losing(orders))
     except CannotExplore as error:
         notes.add("orders", pair=pair, error=str(error))
-    return False
+        return False
+    _note_orders(notes, pair, orders, processes=False)
+    return len(orders.orders) < 6 and not _losing(orders)
+
+
+def _explore_processes(folder: Path, notes: Notes, pair: list[str]) -> None:
+    try:
+        orders = engine.explore(folder, [OPERATIONS[name] for name in pair], processes=True)
+        _note_orders(notes, pair, orders, processes=True)
+    except CannotExplore as error:
+        notes.add("orders", pair=pair, error=str(error))
 
 
 def _note_orders(notes: Notes, pair: list[str], orders: Orders, *, processes: bool) -> None:
