@@ -8,15 +8,14 @@ Source: "Query and Projection Operators" in MongoDB's manual.
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable
 from typing import Any
 
-from bson import Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Decimal128, MaxKey, MinKey, Regex
 
 from ..errors import CommandError
-from .values import MISSING, Predicate, is_number, order_key
+from .values import MISSING, Predicate, is_number, order_key, type_name
 
 # A condition is tested against the list of all values that its path reaches.
 Condition = Callable[[list[Any]], bool]
@@ -100,6 +99,16 @@ def _exists(operand: Any) -> Condition:
     return lambda found: all(value is MISSING for value in found)
 
 
+def regex_flags(options: str) -> int:
+    """Python's flags for `$options`, letters of "imsxu". CommandError 51108 for another letter."""
+    flags = 0
+    for option in options:
+        if option not in "imsxu":
+            raise CommandError(51108, f"invalid flag in regex options: {option}")
+        flags |= {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "u": 0}[option]
+    return flags
+
+
 def regex(pattern: Any, options: str) -> Predicate:
     """Whether a string fits a pattern (a string or a compiled one) with `$options`, letters of "imsxu"."""
     flags = 0
@@ -107,10 +116,7 @@ def regex(pattern: Any, options: str) -> Predicate:
         flags, pattern = int(pattern.flags) & ~re.UNICODE, pattern.pattern
     if not isinstance(pattern, str) or not isinstance(options, str):
         raise CommandError(2, "$regex and $options have to be strings")
-    for option in options:
-        if option not in "imsxu":
-            raise CommandError(51108, f"invalid flag in regex options: {option}")
-        flags |= {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "u": 0}[option]
+    flags |= regex_flags(options)
     try:
         compiled = re.compile(pattern, flags & ~re.LOCALE)
     except (re.error, RecursionError, OverflowError) as error:
@@ -151,38 +157,23 @@ def _float(number: Any) -> Any:
     return number.to_decimal() if isinstance(number, Decimal128) else number
 
 
-_TYPES: dict[str, tuple[int, Predicate]] = {
-    "double": (1, lambda v: isinstance(v, float)),
-    "string": (2, lambda v: isinstance(v, str) and not isinstance(v, Code)),
-    "object": (3, lambda v: isinstance(v, dict | DBRef)),
-    "array": (4, lambda v: isinstance(v, list)),
-    "binData": (5, lambda v: isinstance(v, bytes)),
-    "undefined": (6, lambda v: False),
-    "objectId": (7, lambda v: isinstance(v, ObjectId)),
-    "bool": (8, lambda v: isinstance(v, bool)),
-    "date": (9, lambda v: isinstance(v, datetime.datetime | DatetimeMS)),
-    "null": (10, lambda v: v is None),
-    "regex": (11, lambda v: isinstance(v, Regex | re.Pattern)),
-    "javascript": (13, lambda v: isinstance(v, Code)),
-    "int": (16, lambda v: isinstance(v, int) and not isinstance(v, bool | Int64) and -(2**31) <= v < 2**31),
-    "timestamp": (17, lambda v: isinstance(v, Timestamp)),
-    "long": (18, lambda v: isinstance(v, Int64) or (isinstance(v, int) and not -(2**31) <= v < 2**31)),
-    "decimal": (19, lambda v: isinstance(v, Decimal128)),
-    "minKey": (-1, lambda v: isinstance(v, MinKey)),
-    "maxKey": (127, lambda v: isinstance(v, MaxKey)),
-    "number": (0, is_number),
-}
+TYPE_CODES = {
+    "double": 1, "string": 2, "object": 3, "array": 4, "binData": 5, "undefined": 6, "objectId": 7,
+    "bool": 8, "date": 9, "null": 10, "regex": 11, "dbPointer": 12, "javascript": 13, "symbol": 14,
+    "javascriptWithScope": 15, "int": 16, "timestamp": 17, "long": 18, "decimal": 19, "minKey": -1,
+    "maxKey": 127,
+}  # fmt: skip
+_NUMBERS = frozenset({"double", "int", "long", "decimal"})
 
 
 def _type(operand: Any) -> Condition:
-    names = operand if isinstance(operand, list) else [operand]
-    tests = []
-    for name in names:
-        found = [test for key, (code, test) in _TYPES.items() if name == key or (name == code and code)]
-        if not found:
+    wanted: set[str] = set()
+    for name in operand if isinstance(operand, list) else [operand]:
+        found = {key for key, code in TYPE_CODES.items() if name in (key, code)}
+        if not found and name != "number":
             raise CommandError(2, f"Unknown type name alias or code: {name}")
-        tests += found
-    return any_item(lambda value: value is not MISSING and any(test(value) for test in tests))
+        wanted |= found or _NUMBERS
+    return any_item(lambda value: type_name(value) in wanted)
 
 
 def _bits(wanted: Callable[[int, int], bool]) -> Callable[[Any], Condition]:

@@ -1,0 +1,179 @@
+"""Documents in a new shape: fields kept, left out and computed, at any depth and through arrays.
+
+It must not know where a shape is wanted: `$project`, `$addFields` and find's projection share it.
+
+Source: "$project", "$addFields" and "Project Fields to Return" in MongoDB's manual; codes from
+`projection_parser.cpp` of MongoDB 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import CommandError
+from .expressions import Evaluate, check_name, compile_operand
+from .values import MISSING, Document, is_number
+
+Shape = Callable[[Document], Document]
+_Tree = dict[str, Any]  # a name to True, False, a function that computes, or the tree below it
+
+
+def grow(tree: _Tree, path: str, leaf: Any) -> None:
+    """Put a leaf into a tree at a dotted path. CommandError for a path that is none, or collides."""
+    *parents, last = path.split(".")
+    node = tree
+    if path.endswith("."):
+        raise CommandError(40353, "FieldPath must not end with a '.'.")
+    for part in parents:
+        node = node.setdefault(check_name(part), {})
+        if not isinstance(node, dict):
+            raise CommandError(31249, f"Path collision at {path} remaining portion {last}")
+    if check_name(last) in node:
+        raise CommandError(31250, f"Path collision at {path}")
+    node[last] = leaf
+
+
+def compile_fields(fields: Any, stage: str) -> Shape:
+    """Make a function that sets computed fields, as `$addFields` does."""
+    if not isinstance(fields, dict):
+        raise CommandError(40272, f"{stage} specification stage must be an object")
+    if not fields:
+        raise CommandError(40177, f"Invalid {stage}: it must have at least one field")
+    tree: _Tree = {}
+    for path, value in fields.items():
+        _flatten(tree, path, value, flags=False)
+    return lambda document: _set(document, tree, document)
+
+
+def _flatten(tree: _Tree, path: str, value: Any, *, flags: bool) -> None:
+    """A nested document means the same as dotted paths; numbers and booleans are flags in a projection."""
+    if isinstance(value, dict) and value and not next(iter(value)).startswith("$"):
+        for name, inner in value.items():
+            _flatten(tree, f"{path}.{name}", inner, flags=flags)
+    elif flags and (isinstance(value, bool) or is_number(value)):
+        grow(tree, path, bool(value) if not hasattr(value, "to_decimal") else bool(value.to_decimal()))
+    elif flags and value == {}:
+        raise CommandError(51270, "An empty sub-projection is not a valid value. Found empty object at path")
+    else:
+        grow(tree, path, compile_operand(value))
+
+
+def compile_shape(spec: Document, *, keep: bool | None = None) -> Shape:
+    """Make a function of a projection: it keeps the fields that are named, or all others, and computes.
+    `keep` decides where the fields themselves do not.
+    """
+    tree: _Tree = {}
+    for path, value in spec.items():
+        _flatten(tree, path, value, flags=True)
+    identity = tree.pop("_id", None)
+    kinds = _leaves(tree)
+    if False in kinds and len(kinds) > 1:
+        first = next(iter(kinds))
+        code = 31254 if first is not False else 31253 if True in kinds else 31252
+        raise CommandError(code, "Invalid projection :: caused by :: Cannot mix exclusion with anything else")
+    if kinds:
+        keep = False not in kinds
+    elif keep is None:
+        keep = identity is not False
+    if identity is not None or keep:
+        tree = {"_id": keep if identity is None else identity, **tree}
+    if keep and tree.get("_id") is False:
+        del tree["_id"]
+    computed = _computed(tree)
+    take = _include if keep else _exclude
+
+    def shape(document: Document) -> Document:
+        result = take(document, tree)
+        return _set(result, computed, document) if computed else result
+
+    return shape
+
+
+def _leaves(tree: _Tree) -> dict[Any, None]:
+    """The kinds of leaves in their order: True, False, or None for computed ones."""
+    kinds: dict[Any, None] = {}
+    for branch in tree.values():
+        kinds |= (
+            _leaves(branch)
+            if isinstance(branch, dict)
+            else {branch if isinstance(branch, bool) else None: None}
+        )
+    return kinds
+
+
+def _computed(tree: _Tree) -> _Tree:
+    below = {name: _computed(branch) if isinstance(branch, dict) else branch for name, branch in tree.items()}
+    return {name: branch for name, branch in below.items() if branch and branch is not True}
+
+
+def _include(value: Document, tree: _Tree) -> Document:
+    result: Document = {}
+    for name, item in value.items():
+        branch = tree.get(name)
+        if branch is True:
+            result[name] = item
+        elif isinstance(branch, dict) and isinstance(item, dict | list):
+            result[name] = _include(item, branch) if isinstance(item, dict) else _each(item, branch, _include)
+    return result
+
+
+def _exclude(value: Document, tree: _Tree) -> Document:
+    result: Document = {}
+    for name, item in value.items():
+        branch = tree.get(name)
+        if branch is False:
+            continue
+        if isinstance(branch, dict) and isinstance(item, dict | list):
+            item = _exclude(item, branch) if isinstance(item, dict) else _each(item, branch, _exclude)
+        result[name] = item
+    return result
+
+
+def _each(items: list[Any], tree: _Tree, change: Callable[[Any, _Tree], Any]) -> list[Any]:
+    result = []
+    for item in items:
+        if isinstance(item, dict):
+            result.append(change(item, tree))
+        elif isinstance(item, list):
+            result.append(_each(item, tree, change))
+        elif change is _exclude:
+            result.append(item)
+    return result
+
+
+def _set(value: Any, tree: _Tree, document: Document) -> Any:
+    """A value with the computed fields of a tree in it; in an array, in each of its items."""
+    if isinstance(value, list):
+        return [_set(item, tree, document) for item in value]
+    result = dict(value) if isinstance(value, dict) else {}
+    for name, branch in tree.items():
+        new = _set(result.get(name), branch, document) if isinstance(branch, dict) else branch(document, {})
+        if new is MISSING:
+            result.pop(name, None)
+        else:
+            result[name] = new
+    return result
+
+
+def compile_unset(paths: Any) -> Shape:
+    """Make a function that leaves out the fields at one path or several."""
+    names = paths if isinstance(paths, list) else [paths]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        code = 31002 if not isinstance(paths, list) else 31120 if paths else 31119
+        raise CommandError(code, "$unset specification must be a string or an array of strings")
+    return compile_shape(dict.fromkeys(names, False), keep=False)
+
+
+def compile_root(new_root: Any) -> Shape:
+    """Make a function that puts a computed document in a document's place."""
+    evaluate: Evaluate = compile_operand(new_root)
+
+    def replace(document: Document) -> Document:
+        root = evaluate(document, {})
+        if not isinstance(root, dict):
+            message = "'newRoot' expression must evaluate to an object, but resulting value was: "
+            raise CommandError(40228, f"{message}{root}")
+        return root
+
+    return replace
