@@ -1,7 +1,7 @@
 """Stages, projections and updates: what they make of documents, and what they refuse before they see any.
 
-Answers and codes are from MongoDB's manual and from the files `document_source_*.cpp`, `projection_parser.cpp`,
-`accumulation_statement.cpp` and `update/*_node.cpp` of its source.
+Answers and codes are from MongoDB's manual and its source: `document_source_*.cpp`, `projection_parser.cpp`,
+`accumulation_statement.cpp` and `update/*_node.cpp`.
 """
 
 import pytest
@@ -17,9 +17,11 @@ def types(document):
     ("stage", "expected"),
     [
         ({"$set": {"o.x": 2, "a.n": 1}}, {"_id": 1, "o": {"x": 2, "y": 1}, "a": [{"n": 1}] * 3, "v": 5}),
-        ({"$addFields": {"o": {"z": "$v"}}}, {"_id": 1, "o": {"x": 1, "y": 1, "z": 5}, "a": [1, 2, 3], "v": 5}),
+        ({"$addFields": {"o": {"z": "$v"}}}, {"_id": 1, "o": {"x": 1, "y": 1, "z": 5}, "a": [1, 2, 3],
+         "v": 5}),
         ({"$set": {"v": "$$REMOVE"}}, {"_id": 1, "o": {"x": 1, "y": 1}, "a": [1, 2, 3]}),
-        ({"$set": {"v": {"$literal": 1}, "w": "$v"}}, {"_id": 1, "o": {"x": 1, "y": 1}, "a": [1, 2, 3], "v": 1, "w": 5}),
+        ({"$set": {"v": {"$literal": 1}, "w": "$v"}}, {"_id": 1, "o": {"x": 1, "y": 1}, "a": [1, 2, 3],
+         "v": 1, "w": 5}),
         ({"$project": {"o": {"x": 1}}}, {"_id": 1, "o": {"x": 1}}),
         ({"$project": {"_id": 0, "o.y": 1, "n": "$v"}}, {"o": {"y": 1}, "n": 5}),
         ({"$project": {"o.x": 0, "a": 0}}, {"_id": 1, "o": {"y": 1}, "v": 5}),
@@ -29,7 +31,8 @@ def types(document):
         ({"$replaceWith": {"$mergeObjects": ["$o", {"x": 9}]}}, {"x": 9, "y": 1}),
         ({"$count": "n"}, {"n": 1}),
         ({"$sortByCount": "$v"}, {"_id": 5, "count": 1}),
-        ({"$facet": {"all": [{"$count": "n"}], "none": [{"$match": {"v": 6}}]}}, {"all": [{"n": 1}], "none": []}),
+        ({"$facet": {"all": [{"$count": "n"}], "none": [{"$match": {"v": 6}}]}}, {"all": [{"n": 1}],
+         "none": []}),
     ],
 )  # fmt: skip
 def test_a_stage_makes_what_mongodb_makes(client, stage, expected):
@@ -108,18 +111,24 @@ def test_lookup_joins_by_fields_and_by_a_pipeline_with_variables(client):
         ({"$project": {"a": 0, "b": "$c"}}, 31252), ({"$project": {"a": 1, "a.b": 1}}, 31249),
         ({"$project": {"a.b": 1, "a": 1}}, 31250), ({"$project": {"$a": 1}}, 16410),
         ({"$addFields": {"a": {"$sin": 1}}}, 238), ({"$addFields": {}}, 40177), ({"$set": 1}, 40272),
-        ({"$match": {"$expr": {"$nope": 1}}}, 168), ({"$match": {"a": {"$nope": 1}}}, 2), ({"$match": 1}, 15959),
+        ({"$match": {"$expr": {"$nope": 1}}}, 168), ({"$match": {"a": {"$nope": 1}}}, 2),
+        ({"$match": 1}, 15959),
         ({"$group": {}}, 15955), ({"$group": 1}, 15947), ({"$group": {"_id": 1, "n": 1}}, 40234),
-        ({"$group": {"_id": 1, "n": {"$nope": 1}}}, 15952), ({"$group": {"_id": 1, "n": {"$sum": [1]}}}, 40237),
+        ({"$group": {"_id": 1, "n": {"$nope": 1}}}, 15952),
+        ({"$group": {"_id": 1, "n": {"$sum": [1]}}}, 40237),
         ({"$group": {"_id": 1, "n.m": {"$sum": 1}}}, 40235), ({"$group": {"_id": 1, "n": {"$top": {}}}}, 238),
         ({"$group": {"_id": 1, "n": {"$sum": 1, "$avg": 1}}}, 40238),
-        ({"$unwind": "a"}, 28818), ({"$unwind": 1}, 15981), ({"$unwind": {}}, 28812), ({"$unwind": {"x": 1}}, 28811),
+        ({"$unwind": "a"}, 28818), ({"$unwind": 1}, 15981), ({"$unwind": {}}, 28812),
+        ({"$unwind": {"x": 1}}, 28811),
         ({"$unwind": {"path": 1}}, 28808), ({"$unwind": {"path": "$a", "includeArrayIndex": "$i"}}, 28822),
         ({"$limit": 0}, 15958), ({"$limit": "1"}, 2107201), ({"$skip": -1}, 5107200), ({"$sort": {}}, 15976),
-        ({"$sort": {"a": 2}}, 15975), ({"$sort": 1}, 15973), ({"$sample": {"size": "1"}}, 28746), ({"$sample": 1}, 28745),
-        ({"$count": 1}, 40156), ({"$count": ""}, 40157), ({"$count": "$a"}, 40158), ({"$count": "a.b"}, 40160),
+        ({"$sort": {"a": 2}}, 15975), ({"$sort": 1}, 15973), ({"$sample": {"size": "1"}}, 28746),
+        ({"$sample": 1}, 28745),
+        ({"$count": 1}, 40156), ({"$count": ""}, 40157), ({"$count": "$a"}, 40158),
+        ({"$count": "a.b"}, 40160),
         ({"$sortByCount": "a"}, 40148), ({"$sortByCount": 1}, 40149), ({"$lookup": {"from": "c"}}, 9),
-        ({"$replaceRoot": {}}, 40231), ({"$replaceRoot": 1}, 40229), ({"$unset": []}, 31119), ({"$unset": 1}, 31002),
+        ({"$replaceRoot": {}}, 40231), ({"$replaceRoot": 1}, 40229), ({"$unset": []}, 31119),
+        ({"$unset": 1}, 31002),
         ({"$facet": {}}, 40169), ({"$facet": {"a": [{"$nope": 1}]}}, 40324), ({"$unionWith": 1}, 9),
     ],
 )  # fmt: skip
@@ -141,11 +150,14 @@ def test_a_new_root_has_to_be_a_document(client):
     [
         ([{"$invalidOperator": True}], 40324), ([{"$match": {}}], 72), ([{"$set": {"a": {"$nope": 1}}}], 168),
         ([{"$set": {"a": {"$sin": 1}}}], 238), ({"$nope": {"a": 1}}, 9), ({"$inc": {"a": "1"}}, 14),
-        ({"$mul": {"a": None}}, 14), ({"$push": {"a": {"$each": 1}}}, 2), ({"$push": {"a": {"$each": [], "$no": 1}}}, 2),
+        ({"$mul": {"a": None}}, 14), ({"$push": {"a": {"$each": 1}}}, 2),
+        ({"$push": {"a": {"$each": [], "$no": 1}}}, 2),
         ({"$push": {"a": {"$each": [], "$slice": "1"}}}, 2), ({"$push": {"a": {"$each": [], "$sort": 2}}}, 2),
         ({"$push": {"a": {"$each": [], "$position": 1.5}}}, 2), ({"$addToSet": {"a": {"$each": 1}}}, 14),
-        ({"$addToSet": {"a": {"$each": [], "x": 1}}}, 2), ({"$pop": {"a": 2}}, 9), ({"$pullAll": {"a": 1}}, 2),
-        ({"$pull": {"a": {"$nope": 1}}}, 2), ({"$bit": {"a": {"and": 1.5}}}, 2), ({"$bit": {"a": {"nor": 1}}}, 2),
+        ({"$addToSet": {"a": {"$each": [], "x": 1}}}, 2), ({"$pop": {"a": 2}}, 9),
+        ({"$pullAll": {"a": 1}}, 2),
+        ({"$pull": {"a": {"$nope": 1}}}, 2), ({"$bit": {"a": {"and": 1.5}}}, 2),
+        ({"$bit": {"a": {"nor": 1}}}, 2),
         ({"$rename": {"a": 1}}, 2), ({"$currentDate": {"a": "date"}}, 2), ({"$set": {"a..b": 1}}, 56),
     ],
 )  # fmt: skip
@@ -177,7 +189,8 @@ def test_an_unknown_expression_is_error_168_in_every_command(client, run):
     [
         ({"n": Int64(5)}, [{"$set": {"n": {"$add": ["$n", 1]}}}], {"n": Int64(6)}),
         ({"n": 5}, [{"$set": {"n": {"$multiply": ["$n", 2**30]}}}], {"n": Int64(5 * 2**30)}),
-        ({"n": 5}, [{"$set": {"n": {"$toLong": "$n"}, "m": {"$sum": ["$n", Int64(1)]}}}], {"n": Int64(5), "m": Int64(6)}),
+        ({"n": 5}, [{"$set": {"n": {"$toLong": "$n"}, "m": {"$sum": ["$n", Int64(1)]}}}], {"n": Int64(5),
+         "m": Int64(6)}),
         ({"n": 5}, [{"$set": {"n": {"$add": ["$n", Decimal128("0.1")]}}}], {"n": Decimal128("5.1")}),
         ({"n": 2**31 - 1}, {"$inc": {"n": 1}}, {"n": Int64(2**31)}),
         ({"n": Int64(1)}, {"$mul": {"n": 2}}, {"n": Int64(2)}),
