@@ -1,7 +1,6 @@
 """Queries: a filter document becomes a function that says whether a document matches.
 
-It is ours rather than mongomock's because there `1` matches `True`, half of BSON's types do not compare, and
-every document is searched afresh. It must not know where the documents come from.
+It must not know where the documents come from.
 
 Source: "Query and Projection Operators" in MongoDB's manual.
 """

@@ -69,22 +69,20 @@ def combine(operation: Callable[[Any, Any], Any], numbers: Iterable[Any], *, str
     grows beyond 32 bits becomes a long, a long beyond 64 bits a double or, if `strict`, an OverflowError.
     """
     first, *rest = numbers
-    widest = kind(first)
-    result: Any = first.to_decimal() if widest == _DECIMAL else first
-    with decimal.localcontext(CONTEXT):
-        for number in rest:
-            widest = max(widest, kind(number))
-            if widest == _DECIMAL:
-                left = result if isinstance(result, decimal.Decimal) else to_decimal(result)
-                result = operation(left, to_decimal(number))
-                continue
-            before, result = result, operation(result, number)
-            if widest < _DOUBLE and not fits(result, 64):
-                if strict:
-                    raise OverflowError
-                widest, result = _DOUBLE, float(operation(float(before), float(number)))
+    widest, result = kind(first), first
+    for number in rest:
+        before, widest = result, max(widest, kind(number))
+        if widest == _DECIMAL:
+            with decimal.localcontext(CONTEXT):
+                result = Decimal128(operation(to_decimal(result), to_decimal(number)))
+            continue
+        result = operation(result, number)
+        if widest < _DOUBLE and not fits(result, 64):
+            if strict:
+                raise OverflowError
+            widest, result = _DOUBLE, float(operation(float(before), float(number)))
     if widest == _DECIMAL:
-        return Decimal128(result)
+        return decimal_of(to_decimal(result))
     return float(result) if widest == _DOUBLE else integer(int(result), long=widest == _LONG)
 
 

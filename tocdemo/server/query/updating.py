@@ -1,8 +1,6 @@
 """Updates: a document and an update in, a new document out; the old one is never touched.
 
-Written here rather than taken from mongomock, which changes documents in place (a failed update stays half
-applied), turns Int64 into int and knows neither array filters nor most positional paths. It must not know
-where documents are stored.
+It must not know where documents are stored.
 
 Source: "Update Operators" in MongoDB's manual.
 """

@@ -1,4 +1,4 @@
-"""Queries, updates, projections and pipelines: what MongoDB answers, also where mongomock would not."""
+"""Queries, updates, projections and pipelines: what MongoDB answers."""
 
 import datetime
 

@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure
 from tocdemo.server import EmbeddedServer
 
 MISSING = object()
-SETTINGS = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 INTS = st.sampled_from([0, 1, -1, 2, 7, 2**31 - 1, -(2**31)])
 LONGS = st.sampled_from([0, 1, -3, 5, 2**31, 2**63 - 1, -(2**63)]).map(Int64)
