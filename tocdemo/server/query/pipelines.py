@@ -12,10 +12,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from bson import Int64
+
 from ..errors import CommandError, not_implemented
 from .expressions import bind_pipeline, compile_operand
 from .grouping import Stage, compile_count, compile_group, compile_sort_by_count
 from .matching import compile_query
+from .numbers import to_whole
 from .shaping import Shape, compile_fields, compile_root, compile_shape, compile_unset
 from .values import MISSING, Document, check_sort, copy_document, is_number, leaves, order_key, sort_documents
 
@@ -109,11 +112,12 @@ def _limit(options: Any) -> Stage:
 
 
 def _skip(options: Any) -> Stage:
-    if not is_number(options) or options != int(options) or options < 0:
+    count = to_whole(options, 64) if is_number(options) else None
+    if count is None or count < 0:
         raise CommandError(
-            5107200, f"invalid argument to $skip stage: Expected a non-negative integer: {options!r}"
+            5107200, f"invalid argument to $skip stage: Expected an integer from 0: {options!r}"
         )
-    return lambda documents: documents[int(options) :]
+    return lambda documents: documents[count:]
 
 
 def _match(options: Any) -> Stage:
@@ -136,12 +140,11 @@ def _sample(options: Any) -> Stage:
     if not isinstance(options, dict) or set(options) != {"size"}:
         code = 28745 if not isinstance(options, dict) else 28748 if set(options) - {"size"} else 28749
         raise CommandError(code, "the $sample stage takes an object with 'size'")
-    size = options["size"]
-    if not is_number(size) or size <= 0:
-        raise CommandError(
-            28747 if is_number(size) else 28746, "size argument to $sample must be a positive number"
-        )
-    return lambda documents: random.sample(documents, min(int(size), len(documents)))
+    size = to_whole(options["size"], 64) if is_number(options["size"]) else None
+    if size is None or size <= 0:
+        code = 28746 if size is None else 28747
+        raise CommandError(code, "size argument to $sample must be a positive number")
+    return lambda documents: random.sample(documents, min(size, len(documents)))
 
 
 _UNWIND_CODES = {"path": 28808, "preserveNullAndEmptyArrays": 28809, "includeArrayIndex": 28810}
@@ -179,7 +182,7 @@ def _unwound(document: Document, path: str, keep: bool, index: str | None) -> li
     for part in path.split("."):
         value = value.get(part, MISSING) if isinstance(value, dict) else MISSING
     if isinstance(value, list) and value:
-        rows: list[tuple[Any, int | None]] = [(item, position) for position, item in enumerate(value)]
+        rows: list[tuple[Any, int | None]] = [(item, Int64(at)) for at, item in enumerate(value)]
     elif value is None or value is MISSING or value == []:
         rows = [(MISSING if value == [] else value, None)] if keep else []
     else:

@@ -41,7 +41,7 @@ def compile_projection(projection: Document | None, query: Document) -> Shape | 
             changes.append(_positional(path[:-2], query))
         else:
             fields[path] = False if value is None else value
-    shape = compile_shape(fields, keep=False if sliced else None)
+    shape = compile_shape(fields, keep=not sliced)
 
     def project(document: Document) -> Document:
         result = shape(document)

@@ -59,9 +59,9 @@ def _flatten(tree: _Tree, path: str, value: Any, *, flags: bool) -> None:
         grow(tree, path, compile_operand(value))
 
 
-def compile_shape(spec: Document, *, keep: bool | None = None) -> Shape:
+def compile_shape(spec: Document, *, keep: bool = True) -> Shape:
     """Make a function of a projection: it keeps the fields that are named, or all others, and computes.
-    `keep` decides where the fields themselves do not.
+    `keep` decides where no field does.
     """
     tree: _Tree = {}
     for path, value in spec.items():
@@ -74,7 +74,7 @@ def compile_shape(spec: Document, *, keep: bool | None = None) -> Shape:
         raise CommandError(code, "Invalid projection :: caused by :: Cannot mix exclusion with anything else")
     if kinds:
         keep = False not in kinds
-    elif keep is None:
+    elif identity is not None:
         keep = identity is not False
     if identity is not None or keep:
         tree = {"_id": keep if identity is None else identity, **tree}
@@ -162,7 +162,7 @@ def compile_unset(paths: Any) -> Shape:
     if not names or not all(isinstance(name, str) and name for name in names):
         code = 31002 if not isinstance(paths, list) else 31120 if paths else 31119
         raise CommandError(code, "$unset specification must be a string or an array of strings")
-    return compile_shape(dict.fromkeys(names, False), keep=False)
+    return compile_shape(dict.fromkeys(names, False))
 
 
 def compile_root(new_root: Any) -> Shape:

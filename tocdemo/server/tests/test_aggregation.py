@@ -81,7 +81,9 @@ def test_unwind_makes_a_document_of_each_item(client, options, expected):
     client.d.c.insert_many(
         [{"_id": 1, "a": [1, 2]}, {"_id": 2, "a": []}, {"_id": 3, "a": None}, {"_id": 4, "a": 9}, {"_id": 5}]
     )
-    assert list(client.d.c.aggregate([{"$unwind": options}])) == expected
+    found = list(client.d.c.aggregate([{"$unwind": options}]))
+    assert found == expected
+    assert all(isinstance(row["i"], Int64) for row in found if row.get("i") is not None)
 
 
 def test_lookup_joins_by_fields_and_by_a_pipeline_with_variables(client):
@@ -216,5 +218,25 @@ def test_an_update_by_pipeline_keeps_the_id_and_knows_let(client):
     )
     client.d.c.update_one({}, [{"$project": {"n": 1}}, {"$unset": "_id"}])
     assert client.d.c.find_one() == {"_id": 1, "n": 5}
-    hidden = {"$let": {"vars": {"by": 1}, "in": "$$by"}}
-    assert client.d.c.aggregate([{"$project": {"r": hidden}}], let={"by": 4}).next()["r"] == 1
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ([{"$project": {"_id": 0, "r": "$$by"}}], {"r": {"n": 4}}),
+        ([{"$project": {"_id": 0, "r": "$$by.n"}}], {"r": 4}),
+        ([{"$project": {"_id": 0, "r": {"$let": {"vars": {"by": 1}, "in": "$$by"}}}}], {"r": 1}),
+        ([{"$project": {"_id": 0, "r": {"$let": {"vars": {"by": "$$by.n"}, "in": "$$by"}}}}], {"r": 4}),
+        (
+            [{"$project": {"_id": 0, "r": {"$map": {"input": ["$$by.n"], "as": "by", "in": "$$by"}}}}],
+            {"r": [4]},
+        ),
+        (
+            [{"$facet": {"f": [{"$match": {"$expr": {"$eq": ["$$by.n", 4]}, "s": "$$by"}}]}}],
+            {"f": [{"_id": 1, "s": "$$by"}]},
+        ),
+    ],
+)
+def test_let_variables_are_seen_where_no_other_has_their_name(client, stages, expected):
+    client.d.c.insert_one({"_id": 1, "s": "$$by"})
+    assert list(client.d.c.aggregate(stages, let={"by": {"n": 4}})) == [expected]

@@ -12,6 +12,13 @@ from typing import Any
 from ..values import Document
 from .compiling import compile_operand, walk
 
+_BODIES = {
+    "$filter": "cond",
+    "$let": "in",
+    "$map": "in",
+    "$reduce": "in",
+}  # where their own variables are known
+
 
 def bind_pipeline(stages: Any, variables: Document | None) -> Any:
     """The stages with the command's `let` variables put in where an expression names them (`$$name`)."""
@@ -21,10 +28,21 @@ def bind_pipeline(stages: Any, variables: Document | None) -> Any:
 
 
 def _bind_stage(stage: Document, variables: Document) -> Document:
-    return {
-        name: bind_query(options, variables) if name == "$match" else _bind(options, variables)
-        for name, options in stage.items()
-    }
+    bound: Document = {}
+    for name, options in stage.items():
+        if name == "$match":
+            bound[name] = bind_query(options, variables)
+        elif name == "$facet" and isinstance(options, dict):
+            bound[name] = {key: bind_pipeline(inner, variables) for key, inner in options.items()}
+        elif name in ("$lookup", "$unionWith") and isinstance(options, dict):
+            inner = _without(variables, options.get("let"))
+            bound[name] = {
+                key: bind_pipeline(value, inner) if key == "pipeline" else _bind(value, variables)
+                for key, value in options.items()
+            }
+        else:
+            bound[name] = _bind(options, variables)
+    return bound
 
 
 def bind_query(query: Any, variables: Document | None) -> Any:
@@ -46,7 +64,7 @@ def _bind(expression: Any, variables: Document) -> Any:
     if isinstance(expression, dict):
         if "$literal" in expression:
             return expression
-        return {name: _bind(value, _visible(name, value, variables)) for name, value in expression.items()}
+        return {name: _bind_operand(name, value, variables) for name, value in expression.items()}
     if isinstance(expression, list):
         return [_bind(item, variables) for item in expression]
     if isinstance(expression, str) and expression.startswith("$$"):
@@ -56,13 +74,15 @@ def _bind(expression: Any, variables: Document) -> Any:
     return expression
 
 
-def _visible(operator: str, options: Any, variables: Document) -> Document:
-    """The variables that an operator does not hide by its own of the same name."""
-    own: set[str] = set()
-    if operator == "$let" and isinstance(options, dict) and isinstance(options.get("vars"), dict):
-        own = set(options["vars"])
-    elif operator in ("$map", "$filter") and isinstance(options, dict):
-        own = {str(options.get("as", "this"))}
-    elif operator == "$reduce":
-        own = {"this", "value"}
-    return {name: value for name, value in variables.items() if name not in own}
+def _bind_operand(operator: str, operand: Any, variables: Document) -> Any:
+    """An operator's operand: in a body, its own variables hide those of the same name."""
+    if operator not in _BODIES or not isinstance(operand, dict):
+        return _bind(operand, variables)
+    usual = ["this", "value"] if operator == "$reduce" else [operand.get("as", "this")]
+    inner = _without(variables, operand.get("vars") if operator == "$let" else usual)
+    body = _BODIES[operator]
+    return {name: _bind(value, inner if name == body else variables) for name, value in operand.items()}
+
+
+def _without(variables: Document, hidden: Any) -> Document:
+    return {name: value for name, value in variables.items() if name not in (hidden or ())}
