@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bson import Decimal128, ObjectId, Timestamp
+from bson import DatetimeMS, Decimal128, ObjectId, Timestamp
 from bson.errors import InvalidId
 
-from ...errors import CommandError
+from ...errors import CommandError, not_implemented
 from ..numbers import CONTEXT, decimal_of, fits, integer, to_decimal, to_double
 from ..query_operators import TYPE_CODES
 from ..values import from_millis, is_number, to_millis, type_name
@@ -48,19 +48,21 @@ def to_date(value: Any) -> Any:
     return value
 
 
+def _require(condition: bool, message: str) -> None:
+    expect(condition, _FAILED, f"{message} in $convert with no onError value")
+
+
 def to_text(value: Any) -> str:
     """A value, written out as `$toString` does."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-        return f"{value:.16g}"
-    if type_name(value) == "date":
-        text = (datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=to_millis(value))).isoformat(
-            timespec="milliseconds"
-        )
-        return text + "Z"
+        names = {math.inf: "Infinity", -math.inf: "-Infinity"}
+        return "NaN" if value != value else names.get(value, f"{value:.16g}")
+    if isinstance(value, DatetimeMS):
+        raise not_implemented("the text of a date outside of the years 1 to 9999")
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="milliseconds") + "Z"
     return str(value)
 
 
@@ -75,11 +77,7 @@ def date_from_text(text: str, zone: datetime.tzinfo | None = None) -> Any:
     except ValueError as error:
         raise CommandError(_FAILED, f"Error parsing date string '{text}': {error}") from None
     local += datetime.timedelta(milliseconds=int(f"{fraction or 0:0<3}"[:3]))
-    expect(
-        offset is None or zone is None,
-        _FAILED,
-        "you cannot pass in a date/time string with time zone and a zone",
-    )
+    expect(not offset or zone is None, _FAILED, f"a date string with an offset and a time zone: '{text}'")
     if offset and offset not in "Zz":
         digits = offset[1:].replace(":", "").ljust(4, "0")
         shift = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
@@ -87,63 +85,49 @@ def date_from_text(text: str, zone: datetime.tzinfo | None = None) -> Any:
     return local if zone is None else local.replace(tzinfo=zone).astimezone(datetime.UTC).replace(tzinfo=None)
 
 
+def _unsupported(value: Any, target: str) -> str:
+    return f"Unsupported conversion from {type_name(value)} to {target}"
+
+
+def _number(value: Any, target: str) -> Any:
+    """The number that a value is already, or that a bool or a date counts as."""
+    if type_name(value) == "date" and target != "int":
+        return to_millis(value)
+    _require(isinstance(value, bool) or is_number(value), _unsupported(value, target))
+    return int(value) if isinstance(value, bool) else value
+
+
 def _whole(bits: int, value: Any) -> int:
     if is_text(value):
-        expect(
-            re.fullmatch(r"[+-]?\d+", value) is not None,
-            _FAILED,
-            f"Failed to parse number '{value}' in $convert",
-        )
+        _require(re.fullmatch(r"[+-]?\d{1,40}", value) is not None, f"Failed to parse number '{value}'")
         number = int(value)
-    elif type_name(value) == "date" and bits == 64:
-        number = to_millis(value)
     else:
-        expect(isinstance(value, bool) or is_number(value), _FAILED, _unsupported(value, "int"))
-        exact = to_double(value)
-        expect(exact == exact, _FAILED, "Attempt to convert NaN value to integer type in $convert")
-        expect(math.isfinite(exact), _FAILED, "Attempt to convert infinity value to integer type in $convert")
-        number = int(to_decimal(value) if isinstance(value, Decimal128) else value)
-    expect(fits(number, bits), _FAILED, f"Conversion would overflow target type in $convert: {value}")
+        exact = _number(value, "int" if bits == 32 else "long")
+        _require(math.isfinite(to_double(exact)), "Attempt to convert NaN or infinity value to integer type")
+        number = int(to_decimal(exact) if isinstance(exact, Decimal128) else exact)
+    _require(fits(number, bits), f"Conversion would overflow target type: {value}")
     return integer(number, long=bits == 64)
-
-
-def _unsupported(value: Any, target: str) -> str:
-    return f"Unsupported conversion from {type_name(value)} to {target} in $convert with no onError value"
 
 
 def _float(value: Any) -> float:
     if is_text(value):
         try:
-            expect(
-                re.search(r"[_\s]|0x", value, re.I) is None,
-                _FAILED,
-                f"Failed to parse number '{value}' in $convert",
-            )
+            _require(re.search(r"[_\s]|0x", value, re.I) is None, f"Failed to parse number '{value}'")
             return float(value)
         except ValueError:
             raise CommandError(_FAILED, f"Failed to parse number '{value}' in $convert") from None
-    if type_name(value) == "date":
-        return float(to_millis(value))
-    expect(isinstance(value, bool) or is_number(value), _FAILED, _unsupported(value, "double"))
-    number = to_double(value)
+    number = to_double(_number(value, "double"))
     overflow = math.isinf(number) and isinstance(value, Decimal128) and value.to_decimal().is_finite()
-    expect(not overflow, _FAILED, f"Conversion would overflow target type in $convert: {value}")
+    _require(not overflow, f"Conversion would overflow target type: {value}")
     return number
 
 
 def _decimal(value: Any) -> Decimal128:
     if is_text(value):
         number = CONTEXT.create_decimal(value)
-        expect(
-            not number.is_nan() or value.lower() == "nan",
-            _FAILED,
-            f"Failed to parse number '{value}' in $convert",
-        )
+        _require(not number.is_nan() or value.lower() == "nan", f"Failed to parse number '{value}'")
         return Decimal128(number)
-    if type_name(value) == "date":
-        return Decimal128(str(to_millis(value)))
-    expect(isinstance(value, bool) or is_number(value), _FAILED, _unsupported(value, "decimal"))
-    return decimal_of(to_decimal(int(value) if isinstance(value, bool) else value))
+    return decimal_of(to_decimal(_number(value, "decimal")))
 
 
 def _date(value: Any) -> Any:
@@ -151,12 +135,12 @@ def _date(value: Any) -> Any:
         return date_from_text(value)
     if type_name(value) in ("long", "double", "decimal"):
         return from_millis(_whole(64, value))
-    expect(type_name(value) in ("date", "objectId", "timestamp"), _FAILED, _unsupported(value, "date"))
+    _require(type_name(value) in ("date", "objectId", "timestamp"), _unsupported(value, "date"))
     return to_date(value)
 
 
 def _object_id(value: Any) -> ObjectId:
-    expect(is_text(value) or isinstance(value, ObjectId), _FAILED, _unsupported(value, "objectId"))
+    _require(is_text(value) or isinstance(value, ObjectId), _unsupported(value, "objectId"))
     try:
         return ObjectId(value)
     except InvalidId as error:
@@ -165,7 +149,7 @@ def _object_id(value: Any) -> ObjectId:
 
 def _string(value: Any) -> str:
     known = type_name(value) in ("bool", "date", "objectId", "string") or is_number(value)
-    expect(known, _FAILED, _unsupported(value, "string"))
+    _require(known, _unsupported(value, "string"))
     return to_text(value)
 
 
@@ -193,7 +177,7 @@ def _convert(*, input: Any, to: Any, **otherwise: Any) -> Any:
     if is_null(to):
         return None
     try:
-        expect(target in _TARGETS, _FAILED, _unsupported(input, target))
+        _require(target in _TARGETS, _unsupported(input, target))
         return _TARGETS[target](input)
     except CommandError as error:
         if error.code != _FAILED or "onError" not in otherwise:
