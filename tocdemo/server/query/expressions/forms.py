@@ -8,7 +8,7 @@ Source: "Conditional", "Variable" and "Array Expression Operators" in MongoDB's 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...errors import CommandError
@@ -52,12 +52,9 @@ def _name(name: Any) -> str:
     expect(isinstance(name, str) and name != "", 16866, "empty variable names are not allowed")
     if name == "CURRENT":
         return name
+    letters = [letter.isascii() and not letter.isalnum() and letter != "_" for letter in name]
     expect("a" <= name[0] <= "z" or name[0] > "\x7f", 16867, f"'{name}' starts with an invalid character")
-    expect(
-        not re.search(r"[^\w\x80-]", name, re.A | re.S) or not name.isascii(),
-        16868,
-        f"'{name}' has an invalid character",
-    )
+    expect(not any(letters), 16868, f"'{name}' contains an invalid character for a variable name")
     return name
 
 
@@ -65,14 +62,14 @@ def _literal(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
     return Constant(operand)
 
 
-def _all(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
-    tests = [compile(part, scope) for part in (operand if isinstance(operand, list) else [operand])]
-    return lambda document, variables: all(truthy(test(document, variables)) for test in tests)
+def _logical(combine: Callable[[Iterable[bool]], bool]) -> Form:
+    """`$and` and `$or`, which stop as soon as they know."""
 
+    def form(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
+        tests = [compile(part, scope) for part in (operand if isinstance(operand, list) else [operand])]
+        return lambda document, variables: combine(truthy(test(document, variables)) for test in tests)
 
-def _any(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
-    tests = [compile(part, scope) for part in (operand if isinstance(operand, list) else [operand])]
-    return lambda document, variables: any(truthy(test(document, variables)) for test in tests)
+    return form
 
 
 def _cond(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
@@ -270,7 +267,7 @@ def _sort_array(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
 
 
 FORMS: dict[str, Form] = {
-    "$and": _all,
+    "$and": _logical(all),
     "$cond": _cond,
     "$const": _literal,
     "$filter": _filter,
@@ -279,7 +276,7 @@ FORMS: dict[str, Form] = {
     "$let": _let,
     "$literal": _literal,
     "$map": _map,
-    "$or": _any,
+    "$or": _logical(any),
     "$reduce": _reduce,
     "$setField": _set_field,
     "$sortArray": _sort_array,
