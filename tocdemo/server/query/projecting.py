@@ -40,7 +40,7 @@ def compile_projection(projection: Document | None, query: Document) -> Shape | 
             fields[path[:-2]] = True
             changes.append(_positional(path[:-2], query))
         else:
-            fields[path] = False if value is None else value
+            fields[path] = value
     shape = compile_shape(fields, keep=not sliced)
 
     def project(document: Document) -> Document:

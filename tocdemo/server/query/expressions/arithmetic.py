@@ -17,7 +17,19 @@ from typing import Any
 
 from bson import Decimal128
 
-from ..numbers import CONTEXT, combine, decimal_of, fits, integer, kind, mean, to_decimal, to_double, total
+from ..numbers import (
+    CONTEXT,
+    combine,
+    decimal_of,
+    fits,
+    integer,
+    kind,
+    mean,
+    to_decimal,
+    to_double,
+    to_whole,
+    total,
+)
 from ..values import MISSING, from_millis, is_number, order_key, to_millis, type_name
 from .table import Check, Plain, expect, is_null, over
 
@@ -66,6 +78,8 @@ def _divide(one: Any, other: Any) -> Any:
 
 
 def _mod(one: Any, other: Any) -> Any:
+    if kind(one) <= _LONG and kind(other) == _DOUBLE and to_whole(other, 64) is not None:
+        other = int(other)  # before MongoDB 7.2 a double that is whole counts as an integer here
     widest = max(kind(one), kind(other))
     expect(to_double(other) != 0, 5733415 if widest == _DECIMAL else 16610, "can't $mod by zero")
     if widest == _DECIMAL:

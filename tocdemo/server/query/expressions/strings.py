@@ -15,6 +15,7 @@ from typing import Any
 from bson import Regex
 
 from ...errors import CommandError
+from ..numbers import to_double
 from ..query_operators import regex_flags
 from ..values import Document, is_number, type_name
 from .converting import to_text
@@ -42,8 +43,8 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split(separator)
 
 
-def _substring_bytes(value: Any, start: int, length: int) -> str:
-    data = _text(value).encode()
+def _substring_bytes(value: Any, first: Any, count: Any) -> str:
+    data, start, length = _text(value).encode(), int(to_double(first)), int(to_double(count))
     expect(start >= 0, 50752, f"$substrBytes:  starting index must be non-negative (got: {start})")
     end = len(data) if length < 0 else start + length
     for position, code in ((start, 28656), (end, 28657)):
@@ -133,7 +134,7 @@ def _replacing(name: str, count: int) -> Named:
 
 
 _LENIENT = Check("any", 0)
-_BYTES = (_LENIENT, Check("int64", 16034, 16034), Check("int64", 16035, 16035))
+_BYTES = (_LENIENT, Check("number", 16034), Check("number", 16035))
 _POINTS = (_LENIENT, Check("int32", 34450, 34451), Check("int32", 34452, 34453))
 
 OPERATORS: dict[str, Plain | Named] = {
