@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..errors import CommandError, not_implemented
+from ..errors import expect, not_implemented
 from .expressions import Evaluate, compile_operand, distinct, extreme, merge_objects
 from .numbers import mean, total
 from .values import MISSING, Document, order_key, sort_documents
@@ -47,31 +47,24 @@ _NOT_IMPLEMENTED = frozenset({
 
 
 def _accumulator(name: str, spec: Any) -> tuple[Callable[[list[Any]], Any], Evaluate]:
-    if not isinstance(spec, dict) or not next(iter(spec), "").startswith("$"):
-        raise CommandError(40234, f"The field '{name}' must be an accumulator object")
-    if "." in name or name.startswith("$"):
-        code = 40235 if "." in name else 40236
-        raise CommandError(code, f"The field name '{name}' cannot contain '.' or be an operator name")
-    if len(spec) != 1:
-        raise CommandError(40238, f"The field '{name}' must specify one accumulator")
+    valid = isinstance(spec, dict) and next(iter(spec), "").startswith("$")
+    expect(valid, 40234, f"The field '{name}' must be an accumulator object")
+    expect("." not in name, 40235, f"The field name '{name}' cannot contain '.'")
+    expect(not name.startswith("$"), 40236, f"The field name '{name}' cannot be an operator name")
+    expect(len(spec) == 1, 40238, f"The field '{name}' must specify one accumulator")
     ((operator, operand),) = spec.items()
     if operator in _NOT_IMPLEMENTED:
         raise not_implemented(f"the accumulator {operator}")
-    if operator not in _ACCUMULATORS:
-        raise CommandError(15952, f"unknown group operator '{operator}'")
-    if isinstance(operand, list):
-        raise CommandError(40237, f"The {operator} accumulator is a unary operator")
-    if operator == "$count" and operand != {}:
-        raise CommandError(9, "$count takes no arguments, i.e. $count:{}")
+    expect(operator in _ACCUMULATORS, 15952, f"unknown group operator '{operator}'")
+    expect(not isinstance(operand, list), 40237, f"The {operator} accumulator is a unary operator")
+    expect(operator != "$count" or operand == {}, 9, "$count takes no arguments, i.e. $count:{}")
     return _ACCUMULATORS[operator], compile_operand(1 if operator == "$count" else operand)
 
 
 def compile_group(options: Any) -> Stage:
     """Make a function of `$group`."""
-    if not isinstance(options, dict):
-        raise CommandError(15947, "a group's fields must be specified in an object")
-    if "_id" not in options:
-        raise CommandError(15955, "a group specification must include an _id")
+    expect(isinstance(options, dict), 15947, "a group's fields must be specified in an object")
+    expect("_id" in options, 15955, "a group specification must include an _id")
     identity = compile_operand(options["_id"])
     fields = {name: _accumulator(name, spec) for name, spec in options.items() if name != "_id"}
 
@@ -93,23 +86,17 @@ def compile_group(options: Any) -> Stage:
 
 def compile_sort_by_count(options: Any) -> Stage:
     """Make a function of `$sortByCount`."""
-    if not isinstance(options, dict | str):
-        raise CommandError(40149, "the sortByCount field must be specified as a string or as an object")
-    if not (options if isinstance(options, str) else next(iter(options), "")).startswith("$"):
-        code = 40148 if isinstance(options, str) else 40147
-        raise CommandError(
-            code, "the sortByCount field must be defined as a $-prefixed path or an expression"
-        )
+    expect(isinstance(options, dict | str), 40149, "the sortByCount field must be a string or an object")
+    first, code = (options, 40148) if isinstance(options, str) else (next(iter(options), ""), 40147)
+    expect(first.startswith("$"), code, "the sortByCount field must be a $-prefixed path or an expression")
     group = compile_group({"_id": options, "count": {"$sum": 1}})
     return lambda documents: sort_documents(group(documents), {"count": -1})
 
 
 def compile_count(options: Any) -> Stage:
     """Make a function of `$count`."""
-    if not isinstance(options, str) or options == "":
-        code = 40156 if not isinstance(options, str) else 40157
-        raise CommandError(code, "the count field must be a non-empty string")
-    if options.startswith("$") or "." in options:
-        code = 40158 if options.startswith("$") else 40160
-        raise CommandError(code, "the count field cannot be a $-prefixed path or contain '.'")
+    expect(isinstance(options, str), 40156, "the count field must be a non-empty string")
+    expect(options != "", 40157, "the count field must be a non-empty string")
+    expect(not options.startswith("$"), 40158, "the count field cannot be a $-prefixed path")
+    expect("." not in options, 40160, "the count field cannot contain '.'")
     return lambda documents: [{options: len(documents)}] if documents else []

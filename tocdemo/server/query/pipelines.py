@@ -14,7 +14,7 @@ from typing import Any
 
 from bson import Int64
 
-from ..errors import CommandError, not_implemented
+from ..errors import CommandError, expect, not_implemented
 from .expressions import bind_pipeline, compile_operand
 from .grouping import Stage, compile_count, compile_group, compile_sort_by_count
 from .matching import compile_query
@@ -43,8 +43,7 @@ def run_pipeline(documents: list[Document], stages: Any, read: ReadCollection) -
 
 def compile_pipeline(stages: Any, read: ReadCollection) -> Stage:
     """Make one function of stages."""
-    if not isinstance(stages, list):
-        raise CommandError(14, "'pipeline' option must be specified as an array")
+    expect(isinstance(stages, list), 14, "'pipeline' option must be specified as an array")
     compiled = [_compile_stage(stage, read) for stage in stages]
 
     def run(documents: list[Document]) -> list[Document]:
@@ -56,8 +55,8 @@ def compile_pipeline(stages: Any, read: ReadCollection) -> Stage:
 
 
 def _compile_stage(stage: Any, read: ReadCollection) -> Stage:
-    if not isinstance(stage, dict) or len(stage) != 1:
-        raise CommandError(40323, "A pipeline stage specification object must contain exactly one field.")
+    valid = isinstance(stage, dict) and len(stage) == 1
+    expect(valid, 40323, "A pipeline stage specification object must contain exactly one field.")
     ((name, options),) = stage.items()
     if name in _SHAPES:
         shape = _SHAPES[name](options)
@@ -72,22 +71,15 @@ def _compile_stage(stage: Any, read: ReadCollection) -> Stage:
 
 
 def _project(options: Any) -> Shape:
-    if not isinstance(options, dict):
-        raise CommandError(15969, "$project specification must be an object")
-    if not options:
-        raise CommandError(
-            51272, "Invalid $project :: caused by :: projection specification must have at least one field"
-        )
+    expect(isinstance(options, dict), 15969, "$project specification must be an object")
+    expect(bool(options), 51272, "Invalid $project: it must have at least one field")
     return compile_shape(options)
 
 
 def _replace_root(options: Any) -> Shape:
-    if not isinstance(options, dict):
-        raise CommandError(40229, "expected an object as specification for $replaceRoot stage")
-    if set(options) != {"newRoot"}:
-        raise CommandError(
-            40230 if set(options) - {"newRoot"} else 40231, "$replaceRoot takes one option, newRoot"
-        )
+    expect(isinstance(options, dict), 40229, "expected an object as specification for $replaceRoot stage")
+    expect(not set(options) - {"newRoot"}, 40230, "unrecognized option to $replaceRoot stage")
+    expect("newRoot" in options, 40231, "no newRoot specified for the $replaceRoot stage")
     return compile_root(options["newRoot"])
 
 
@@ -101,49 +93,46 @@ _SHAPES: dict[str, Callable[[Any], Shape]] = {
 }
 
 
+def _whole(options: Any) -> int | None:
+    return to_whole(options, 64) if is_number(options) else None
+
+
 def _limit(options: Any) -> Stage:
-    if not is_number(options) or options != int(options):
-        raise CommandError(
-            2107201, f"invalid argument to $limit stage: Expected an integer: $limit: {options!r}"
-        )
-    if options <= 0:
-        raise CommandError(15958, "the limit must be positive")
-    return lambda documents: documents[: int(options)]
+    count = _whole(options)
+    if count is None:
+        raise CommandError(2107201, f"invalid argument to $limit stage: {options!r}")
+    expect(count > 0, 15958, "the limit must be positive")
+    return lambda documents: documents[:count]
 
 
 def _skip(options: Any) -> Stage:
-    count = to_whole(options, 64) if is_number(options) else None
+    count = _whole(options)
     if count is None or count < 0:
-        raise CommandError(
-            5107200, f"invalid argument to $skip stage: Expected an integer from 0: {options!r}"
-        )
+        raise CommandError(5107200, f"invalid argument to $skip stage: {options!r}")
     return lambda documents: documents[count:]
 
 
 def _match(options: Any) -> Stage:
-    if not isinstance(options, dict):
-        raise CommandError(15959, "the match filter must be an expression in an object")
+    expect(isinstance(options, dict), 15959, "the match filter must be an expression in an object")
     accepts = compile_query(options)
     return lambda documents: list(filter(accepts, documents))
 
 
 def _sort(options: Any) -> Stage:
-    if not isinstance(options, dict):
-        raise CommandError(15973, "the $sort key specification must be an object")
-    if not options:
-        raise CommandError(15976, "$sort stage must have at least one sort key")
+    expect(isinstance(options, dict), 15973, "the $sort key specification must be an object")
+    expect(bool(options), 15976, "$sort stage must have at least one sort key")
     check_sort(options)
     return lambda documents: sort_documents(documents, options)
 
 
 def _sample(options: Any) -> Stage:
-    if not isinstance(options, dict) or set(options) != {"size"}:
-        code = 28745 if not isinstance(options, dict) else 28748 if set(options) - {"size"} else 28749
-        raise CommandError(code, "the $sample stage takes an object with 'size'")
-    size = to_whole(options["size"], 64) if is_number(options["size"]) else None
-    if size is None or size <= 0:
-        code = 28746 if size is None else 28747
-        raise CommandError(code, "size argument to $sample must be a positive number")
+    expect(isinstance(options, dict), 28745, "the $sample stage specification must be an object")
+    expect(not set(options) - {"size"}, 28748, "unrecognized option to $sample")
+    expect("size" in options, 28749, "$sample stage must specify a size")
+    size = _whole(options["size"])
+    if size is None:
+        raise CommandError(28746, "size argument to $sample must be a number")
+    expect(size > 0, 28747, "size argument to $sample must be positive")
     return lambda documents: random.sample(documents, min(size, len(documents)))
 
 
@@ -151,30 +140,20 @@ _UNWIND_CODES = {"path": 28808, "preserveNullAndEmptyArrays": 28809, "includeArr
 
 
 def _unwind(options: Any) -> Stage:
-    if not isinstance(options, dict | str):
-        raise CommandError(15981, "expected either a string or an object as specification for $unwind stage")
+    expect(isinstance(options, dict | str), 15981, "$unwind takes a string or an object")
     given: Document = {"path": options} if isinstance(options, str) else options
     for name, value in given.items():
-        if name not in _UNWIND_CODES:
-            raise CommandError(28811, f"unrecognized option to $unwind stage: {name}")
+        expect(name in _UNWIND_CODES, 28811, f"unrecognized option to $unwind stage: {name}")
         valid = isinstance(value, bool) if name == "preserveNullAndEmptyArrays" else isinstance(value, str)
-        if not valid or value == "":
-            raise CommandError(
-                _UNWIND_CODES[name], f"the option {name} of $unwind has a wrong type: {value!r}"
-            )
-    if "path" not in given:
-        raise CommandError(28812, "no path specified to $unwind stage")
-    path, index = given["path"], given.get("includeArrayIndex")
-    if not path.startswith("$"):
-        raise CommandError(28818, f"path option to $unwind stage should be prefixed with a '$': {path}")
-    if index is not None and index.startswith("$"):
-        raise CommandError(
-            28822, f"includeArrayIndex option to $unwind stage should not be prefixed with a '$': {index}"
+        expect(
+            valid and value != "", _UNWIND_CODES[name], f"the option {name} of $unwind is wrong: {value!r}"
         )
+    expect("path" in given, 28812, "no path specified to $unwind stage")
+    path, index = given["path"], given.get("includeArrayIndex")
+    expect(path.startswith("$"), 28818, f"path option to $unwind stage needs a '$' before it: {path}")
+    expect(index is None or not index.startswith("$"), 28822, f"includeArrayIndex may have no '$': {index}")
     keep = given.get("preserveNullAndEmptyArrays", False)
-    return lambda documents: [
-        one for document in documents for one in _unwound(document, path[1:], keep, index)
-    ]
+    return lambda documents: [one for all_of in documents for one in _unwound(all_of, path[1:], keep, index)]
 
 
 def _unwound(document: Document, path: str, keep: bool, index: str | None) -> list[Document]:
@@ -220,22 +199,20 @@ _STAGES: dict[str, Callable[[Any], Stage]] = {
 
 def _lookup(options: Any, read: ReadCollection) -> Stage:
     known = {"from": str, "as": str, "localField": str, "foreignField": str, "let": dict, "pipeline": list}
-    if not isinstance(options, dict):
-        raise CommandError(9, "the $lookup specification must be an Object")
+    expect(isinstance(options, dict), 9, "the $lookup specification must be an Object")
     for name, value in options.items():
-        if name not in known or not isinstance(value, known[name]):
-            raise CommandError(9, f"unknown or wrong argument to $lookup: {name}: {value!r}")
+        valid = name in known and isinstance(value, known[name])
+        expect(valid, 9, f"unknown or wrong argument to $lookup: {name}: {value!r}")
     local, foreign, stages = (
         options.get("localField"),
         options.get("foreignField"),
         options.get("pipeline", []),
     )
-    if "from" not in options or "as" not in options or (local is None) != (foreign is None):
-        raise CommandError(
-            9, "$lookup needs 'from', 'as', and both of localField and foreignField or neither"
-        )
-    if local is None and "pipeline" not in options:
-        raise CommandError(9, "$lookup requires either 'pipeline' or both 'localField' and 'foreignField'")
+    expect("from" in options and "as" in options, 9, "$lookup needs 'from' and 'as'")
+    expect(
+        (local is None) == (foreign is None), 9, "$lookup needs both localField and foreignField or neither"
+    )
+    expect(local is not None or "pipeline" in options, 9, "$lookup needs 'pipeline' or fields to join by")
     variables = {name: compile_operand(value) for name, value in options.get("let", {}).items()}
     if not variables:
         compile_pipeline(stages, read)
@@ -273,8 +250,8 @@ def _union_with(options: Any, read: ReadCollection) -> Stage:
 
 
 def _facet(options: Any, read: ReadCollection) -> Stage:
-    if not isinstance(options, dict) or not options:
-        raise CommandError(40169, "the $facet specification must be a non-empty object")
+    valid = isinstance(options, dict) and bool(options)
+    expect(valid, 40169, "the $facet specification must be a non-empty object")
     facets = {name: compile_pipeline(stages, read) for name, stages in options.items()}
     return lambda documents: [{name: run(documents) for name, run in facets.items()}]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import CommandError
+from ..errors import CommandError, expect
 from .expressions import Evaluate, check_name, compile_operand
 from .values import MISSING, Document, is_number
 
@@ -23,23 +23,18 @@ def grow(tree: _Tree, path: str, leaf: Any) -> None:
     """Put a leaf into a tree at a dotted path. CommandError for a path that is none, or collides."""
     *parents, last = path.split(".")
     node = tree
-    if path.endswith("."):
-        raise CommandError(40353, "FieldPath must not end with a '.'.")
+    expect(not path.endswith("."), 40353, "FieldPath must not end with a '.'.")
     for part in parents:
         node = node.setdefault(check_name(part), {})
-        if not isinstance(node, dict):
-            raise CommandError(31249, f"Path collision at {path} remaining portion {last}")
-    if check_name(last) in node:
-        raise CommandError(31250, f"Path collision at {path}")
+        expect(isinstance(node, dict), 31249, f"Path collision at {path} remaining portion {last}")
+    expect(check_name(last) not in node, 31250, f"Path collision at {path}")
     node[last] = leaf
 
 
 def compile_fields(fields: Any, stage: str) -> Shape:
     """Make a function that sets computed fields, as `$addFields` does."""
-    if not isinstance(fields, dict):
-        raise CommandError(40272, f"{stage} specification stage must be an object")
-    if not fields:
-        raise CommandError(40177, f"Invalid {stage}: it must have at least one field")
+    expect(isinstance(fields, dict), 40272, f"{stage} specification stage must be an object")
+    expect(bool(fields), 40177, f"Invalid {stage}: it must have at least one field")
     tree: _Tree = {}
     for path, value in fields.items():
         _flatten(tree, path, value, flags=False)

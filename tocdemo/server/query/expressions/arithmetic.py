@@ -17,6 +17,7 @@ from typing import Any
 
 from bson import Decimal128
 
+from ...errors import expect
 from ..numbers import (
     CONTEXT,
     combine,
@@ -31,7 +32,7 @@ from ..numbers import (
     total,
 )
 from ..values import MISSING, from_millis, is_number, order_key, to_millis, type_name
-from .table import Check, Plain, expect, is_null, over
+from .table import Check, Plain, is_null, over
 
 _LONG, _DOUBLE, _DECIMAL = 1, 2, 3
 

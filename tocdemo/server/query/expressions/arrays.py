@@ -12,10 +12,11 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+from ...errors import expect
 from ..values import MISSING, Document, order_key, type_name
 from .converting import truthy
 from .strings import bounds
-from .table import Check, Plain, expect, is_null, over
+from .table import Check, Plain, is_null, over
 
 
 def _element(items: list[Any], place: int) -> Any:
@@ -26,21 +27,13 @@ def _to_object(pairs: list[Any]) -> Document:
     result: Document = {}
     for pair in pairs:
         first = type_name(pairs[0])
-        expect(
-            first in ("array", "object"), 40398, f"Unrecognised input type format for $arrayToObject: {first}"
-        )
+        expect(first in ("array", "object"), 40398, f"Unrecognised input for $arrayToObject: {first}")
         lists = first == "array"
-        expect(
-            type_name(pair) == first, 40396 if lists else 40391, "$arrayToObject requires a consistent input"
-        )
-        expect(
-            len(pair) == 2, 40397 if lists else 40392, "$arrayToObject requires pairs of a key and a value"
-        )
+        expect(type_name(pair) == first, 40396 if lists else 40391, "$arrayToObject needs consistent pairs")
+        expect(len(pair) == 2, 40397 if lists else 40392, "$arrayToObject needs pairs of key and value")
         expect(lists or set(pair) == {"k", "v"}, 40393, "$arrayToObject requires the keys 'k' and 'v'")
         key, value = pair if lists else (pair["k"], pair["v"])
-        expect(
-            isinstance(key, str), 40395 if lists else 40394, f"a key must be a string, not {type_name(key)}"
-        )
+        expect(isinstance(key, str), 40395 if lists else 40394, f"{type_name(key)} is no type of a key")
         result[key] = value
     return result
 

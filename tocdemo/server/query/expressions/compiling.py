@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...errors import CommandError, not_implemented
+from ...errors import CommandError, expect, not_implemented
 from ..values import MISSING, Document, Key, Predicate, order_key
 from . import arithmetic, arrays, converting, dates, strings
 from .converting import truthy
 from .forms import FORMS
-from .table import Constant, Evaluate, Named, Plain, Scope, Variables, arguments, expect, is_null, is_text
+from .table import Constant, Evaluate, Named, Plain, Scope, Variables, arguments, is_null, is_text
 
 
 def _key(value: Any) -> Key:

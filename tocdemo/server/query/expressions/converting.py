@@ -17,11 +17,11 @@ from typing import Any
 from bson import DatetimeMS, Decimal128, ObjectId, Timestamp
 from bson.errors import InvalidId
 
-from ...errors import CommandError, not_implemented
+from ...errors import CommandError, expect, not_implemented
 from ..numbers import CONTEXT, decimal_of, fits, integer, to_decimal, to_double
 from ..query_operators import TYPE_CODES
 from ..values import from_millis, is_number, to_millis, type_name
-from .table import Named, Plain, expect, is_null, is_text
+from .table import Named, Plain, is_null, is_text
 
 _FAILED = 241  # ConversionFailure
 _DATE = re.compile(

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...errors import CommandError, not_implemented
+from ...errors import CommandError, expect, not_implemented
 from ..numbers import integer
 from ..values import from_millis, type_name
 from .converting import date_from_text, to_date
-from .table import Check, Named, Plain, expect, is_null, is_text
+from .table import Check, Named, Plain, is_null, is_text
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
@@ -205,13 +205,8 @@ def _date_from_parts(*, timezone: Any = "UTC", **given: int) -> Any:
         raise not_implemented("$dateFromParts with parts of the ISO week")
     expect("year" in given, 40516, "$dateFromParts requires either 'year' or 'isoWeekYear' to be present")
     for name in {"month", "day", "hour", "minute"} & set(given):
-        expect(
-            -(2**15) <= given[name] < 2**15, 31034, f"'{name}' must evaluate to a value in [-32768, 32767]"
-        )
-    in_range = 1 <= given["year"] <= 9999
-    expect(
-        in_range, 40523, f"'year' must evaluate to an integer in the range 1 to 9999, found {given['year']}"
-    )
+        expect(-(2**15) <= given[name] < 2**15, 31034, f"'{name}' must be in the range [-32768, 32767]")
+    expect(1 <= given["year"] <= 9999, 40523, f"'year' must be in the range 1 to 9999: {given['year']}")
     year, month = divmod(given["year"] * 12 + given.get("month", 1) - 1, 12)
     clock = {f"{name}s": given.get(name, 0) for name in _FIELDS[3:]}
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ...errors import CommandError
+from ...errors import CommandError, expect
 from ..values import MISSING, Document, order_key, sort_documents, type_name
 from .converting import truthy
 from .table import (
@@ -24,7 +24,6 @@ from .table import (
     Scope,
     Variables,
     arguments,
-    expect,
     is_null,
 )
 
@@ -101,9 +100,7 @@ def _if_null(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
 def _switch(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
     given = arguments("$switch", operand, _SWITCH)
     rows = given["branches"]
-    expect(
-        isinstance(rows, list), 40061, f"$switch expected an array for 'branches', found: {type_name(rows)}"
-    )
+    expect(isinstance(rows, list), 40061, f"$switch's 'branches' must be an array, not {type_name(rows)}")
     expect(bool(rows), 40068, "$switch requires at least one branch.")
     checked = [arguments("$switch's branch", row, _BRANCH) for row in rows]
     branches = [(compile(row["case"], scope), compile(row["then"], scope)) for row in checked]

@@ -14,12 +14,12 @@ from typing import Any
 
 from bson import Regex
 
-from ...errors import CommandError
+from ...errors import CommandError, expect
 from ..numbers import to_double
 from ..query_operators import regex_flags
 from ..values import Document, is_number, type_name
 from .converting import to_text
-from .table import Check, Named, Plain, expect, is_null, is_text
+from .table import Check, Named, Plain, is_null, is_text
 
 _BLANKS = "\0 \t\n\v\f\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 
@@ -61,9 +61,7 @@ def _substring(value: Any, start: int, length: int) -> str:
 
 def bounds(name: str, length: int, limits: tuple[int, ...]) -> tuple[int, int]:
     """The start and the end of a search, of which none, one or both are given."""
-    expect(
-        all(limit >= 0 for limit in limits), 40097, f"{name} requires nonnegative indexes, found: {limits}"
-    )
+    expect(min(limits, default=0) >= 0, 40097, f"{name} requires nonnegative indexes, found: {limits}")
     return (limits[0] if limits else 0), min(length, limits[1]) if len(limits) > 1 else length
 
 

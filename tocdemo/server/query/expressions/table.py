@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...errors import CommandError
+from ...errors import CommandError, expect
 from ..numbers import to_whole
 from ..values import MISSING, Document, is_number, type_name
 
@@ -121,9 +121,3 @@ def arguments(name: str, operand: Any, operator: Named) -> Document:
     for key, code in operator.required.items():
         expect(key in operand, code, f"{name} requires '{key}' to be specified")
     return operand
-
-
-def expect(condition: bool, code: int, message: str) -> None:
-    """Raise the error unless the condition holds."""
-    if not condition:
-        raise CommandError(code, message)
