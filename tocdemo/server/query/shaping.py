@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import CommandError, expect
-from .expressions import Evaluate, check_name, compile_operand
+from .expressions import Evaluate, check_name, compile_operand, truthy
 from .values import MISSING, Document, is_number
 
 Shape = Callable[[Document], Document]
@@ -47,10 +47,9 @@ def _flatten(tree: _Tree, path: str, value: Any, *, flags: bool) -> None:
         for name, inner in value.items():
             _flatten(tree, f"{path}.{name}", inner, flags=flags)
     elif flags and (isinstance(value, bool) or is_number(value)):
-        grow(tree, path, bool(value) if not hasattr(value, "to_decimal") else bool(value.to_decimal()))
-    elif flags and value == {}:
-        raise CommandError(51270, "An empty sub-projection is not a valid value. Found empty object at path")
+        grow(tree, path, truthy(value))
     else:
+        expect(not flags or value != {}, 51270, f"An empty sub-projection is not a valid value: {path}")
         grow(tree, path, compile_operand(value))
 
 

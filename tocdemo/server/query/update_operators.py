@@ -15,7 +15,7 @@ from typing import Any
 
 from bson import Timestamp
 
-from ..errors import CommandError
+from ..errors import CommandError, expect
 from .matching import compile_query
 from .numbers import combine, to_whole
 from .paths import child, container, put, set_path
@@ -40,9 +40,7 @@ def _arithmetic(name: str, combination: Callable[[Any, Any], Any]) -> Operator:
         if current is MISSING:
             put(holder, last, operand if name == "$inc" else combine(combination, [0, operand]))
             return
-        if not is_number(current):
-            message = f"Cannot apply {name} to a value of non-numeric type at '{path}'"
-            raise CommandError(14, message)
+        expect(is_number(current), 14, f"Cannot apply {name} to a value of non-numeric type at '{path}'")
         try:
             put(holder, last, combine(combination, (current, operand), strict=True))
         except OverflowError:
@@ -54,9 +52,9 @@ def _arithmetic(name: str, combination: Callable[[Any, Any], Any]) -> Operator:
 
 def _check_number(name: str) -> Check:
     def check(path: str, operand: Any) -> None:
-        if not is_number(operand):
-            message = f"Cannot {name[1:]} with non-numeric argument: {{{path}: {operand!r}}}"
-            raise CommandError(14, message)
+        expect(
+            is_number(operand), 14, f"Cannot {name[1:]} with non-numeric argument: {{{path}: {operand!r}}}"
+        )
 
     return check
 
@@ -78,24 +76,22 @@ def _bit(document: Document, path: str, operand: Any) -> None:
     holder, last = container(document, path, create=True)
     current = child(holder, last)
     value = 0 if current is MISSING else current
-    if type_name(value) not in ("int", "long"):
-        raise CommandError(2, f"Cannot apply $bit to a value of non-integral type at '{path}'")
+    whole = type_name(value) in ("int", "long")
+    expect(whole, 2, f"Cannot apply $bit to a value of non-integral type at '{path}'")
     for name, mask in operand.items():
         value = combine(_BITS[name], (value, mask))
     put(holder, last, value)
 
 
 def _check_bit(path: str, operand: Any) -> None:
-    if not isinstance(operand, dict) or not operand:
-        raise CommandError(2, f"$bit needs {{and|or|xor: integer}} at '{path}'")
+    expect(isinstance(operand, dict) and operand != {}, 2, f"$bit needs {{and|or|xor: integer}} at '{path}'")
     for name, mask in operand.items():
-        if name not in _BITS or type_name(mask) not in ("int", "long"):
-            raise CommandError(2, f"The $bit modifier only supports 'and', 'or', and 'xor', not '{name}'")
+        known = name in _BITS and type_name(mask) in ("int", "long")
+        expect(known, 2, f"The $bit modifier only supports 'and', 'or', and 'xor', not '{name}'")
 
 
 def _check_rename(path: str, operand: Any) -> None:
-    if not isinstance(operand, str):
-        raise CommandError(2, f"The 'to' field for $rename must be a string: {path}")
+    expect(isinstance(operand, str), 2, f"The 'to' field for $rename must be a string: {path}")
 
 
 def _rename(document: Document, path: str, operand: Any) -> None:
@@ -107,8 +103,8 @@ def _rename(document: Document, path: str, operand: Any) -> None:
 
 
 def _check_current_date(path: str, operand: Any) -> None:
-    if not isinstance(operand, bool) and operand not in ({"$type": "date"}, {"$type": "timestamp"}):
-        raise CommandError(2, "$currentDate takes true, {$type: 'date'} or {$type: 'timestamp'}")
+    known = isinstance(operand, bool) or operand in ({"$type": "date"}, {"$type": "timestamp"})
+    expect(known, 2, "$currentDate takes true, {$type: 'date'} or {$type: 'timestamp'}")
 
 
 def _current_date(document: Document, path: str, operand: Any) -> None:
@@ -141,13 +137,14 @@ def _check_push(path: str, operand: Any) -> None:
         return
     for unknown in set(operand) - _PUSH_CLAUSES:
         raise CommandError(2, f"Unrecognized clause in $push: {unknown}")
-    if not isinstance(operand["$each"], list):
-        found = type_name(operand["$each"])
-        raise CommandError(2, f"The argument to $each in $push must be an array but it was of type: {found}")
+    found = type_name(operand["$each"])
+    expect(
+        found == "array", 2, f"The argument to $each in $push must be an array but it was of type: {found}"
+    )
     for clause in {"$position", "$slice"} & set(operand):
         value = operand[clause]
-        if not is_number(value) or to_whole(value, 64) is None:
-            raise CommandError(2, f"The value for {clause} must be an integer value, not {value!r}")
+        whole = is_number(value) and to_whole(value, 64) is not None
+        expect(whole, 2, f"The value for {clause} must be an integer value, not {value!r}")
     order = operand.get("$sort", 1)
     directions = list(order.values()) if isinstance(order, dict) else [order]
     if not directions or not all(is_number(way) and to_whole(way) in (1, -1) for way in directions):
@@ -160,29 +157,26 @@ def _push(document: Document, path: str, operand: Any) -> None:
     if not isinstance(operand, dict) or "$each" not in operand:
         array.append(operand)
         return
-    position = int(operand.get("$position", len(array)))
+    position = to_whole(operand.get("$position", len(array)), 64)
     array[position:position] = operand["$each"]
-    if "$sort" in operand:
-        order = operand["$sort"]
-        by_fields = isinstance(order, dict)
-        array[:] = (
-            sort_documents(array, order) if by_fields else sorted(array, key=order_key, reverse=order < 0)
-        )
+    order = operand.get("$sort")
+    if isinstance(order, dict):
+        array[:] = sort_documents(array, {path: to_whole(way) for path, way in order.items()})
+    elif order is not None:
+        array.sort(key=order_key, reverse=to_whole(order) == -1)
     if "$slice" in operand:
-        size = int(operand["$slice"])
+        size = to_whole(operand["$slice"], 64) or 0
         array[:] = array[:size] if size >= 0 else array[size:]
 
 
 def _check_add_to_set(path: str, operand: Any) -> None:
     if not isinstance(operand, dict) or next(iter(operand), "") != "$each":
         return
-    if not isinstance(operand["$each"], list):
-        found = type_name(operand["$each"])
-        raise CommandError(
-            14, f"The argument to $each in $addToSet must be an array but it was of type {found}"
-        )
-    if len(operand) > 1:
-        raise CommandError(2, f"Found unexpected fields after $each in $addToSet: {operand}")
+    found = type_name(operand["$each"])
+    expect(
+        found == "array", 14, f"The argument to $each in $addToSet must be an array but is of type {found}"
+    )
+    expect(len(operand) == 1, 2, f"Found unexpected fields after $each in $addToSet: {operand}")
 
 
 def _add_to_set(document: Document, path: str, operand: Any) -> None:
@@ -197,14 +191,15 @@ def _add_to_set(document: Document, path: str, operand: Any) -> None:
 
 
 def _check_pop(path: str, operand: Any) -> None:
-    if not is_number(operand) or to_whole(operand) not in (1, -1):
-        raise CommandError(9, f"$pop expects 1 or -1, found: {operand!r}")
+    expect(
+        is_number(operand) and to_whole(operand) in (1, -1), 9, f"$pop expects 1 or -1, found: {operand!r}"
+    )
 
 
 def _pop(document: Document, path: str, operand: Any) -> None:
     array = _array(document, path, "$pop", create=False)
     if array:
-        array.pop(-1 if operand == 1 else 0)
+        array.pop(-1 if to_whole(operand) == 1 else 0)
 
 
 def _compile_pull(operand: Any) -> Predicate:
@@ -224,8 +219,8 @@ def _pull(document: Document, path: str, operand: Any) -> None:
 
 
 def _check_pull_all(path: str, operand: Any) -> None:
-    if not isinstance(operand, list):
-        raise CommandError(2, f"$pullAll requires an array argument but was given a {type_name(operand)}")
+    found = type_name(operand)
+    expect(found == "array", 2, f"$pullAll requires an array argument but was given a {found}")
 
 
 def _pull_all(document: Document, path: str, operand: Any) -> None:

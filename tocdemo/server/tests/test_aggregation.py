@@ -30,6 +30,7 @@ def types(document):
         ({"$replaceRoot": {"newRoot": "$o"}}, {"x": 1, "y": 1}),
         ({"$replaceWith": {"$mergeObjects": ["$o", {"x": 9}]}}, {"x": 9, "y": 1}),
         ({"$count": "n"}, {"n": 1}),
+        ({"$limit": Decimal128("1")}, {"_id": 1, "o": {"x": 1, "y": 1}, "a": [1, 2, 3], "v": 5}),
         ({"$sortByCount": "$v"}, {"_id": 5, "count": 1}),
         ({"$facet": {"all": [{"$count": "n"}], "none": [{"$match": {"v": 6}}]}}, {"all": [{"n": 1}],
          "none": []}),
@@ -203,6 +204,8 @@ def test_an_unknown_expression_is_error_168_in_every_command(client, run):
         ({}, {"$mul": {"a": 2, "b": Int64(2), "c": 2.0, "d": Decimal128("2")}},
          {"a": 0, "b": Int64(0), "c": 0.0, "d": Decimal128("0")}),
         ({"n": 6}, {"$bit": {"n": {"and": Int64(3)}}}, {"n": Int64(2)}),
+        ({"a": [3, 1]}, {"$push": {"a": {"$each": [2], "$sort": Decimal128("-1"), "$slice": 2.0}}}, {"a": [3, 2]}),
+        ({"a": [3, 1]}, {"$pop": {"a": Decimal128("1")}}, {"a": [3]}),
     ],
 )  # fmt: skip
 def test_a_number_is_stored_with_the_type_that_mongodb_gives_it(client, before, update, after):

@@ -9,6 +9,7 @@ from .arithmetic import extreme
 from .arrays import distinct, merge_objects
 from .binding import bind_pipeline, bind_query
 from .compiling import check_name, compile_condition, compile_operand
+from .converting import truthy
 from .table import Evaluate
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "distinct",
     "extreme",
     "merge_objects",
+    "truthy",
 ]
