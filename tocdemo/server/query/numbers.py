@@ -35,7 +35,8 @@ def fits(number: int, bits: int) -> bool:
 def to_decimal(number: Any) -> decimal.Decimal:
     """A number as a decimal; a double gets 15 digits, as MongoDB gives it."""
     if isinstance(number, Decimal128):
-        return number.to_decimal()
+        exact = number.to_decimal()
+        return decimal.Decimal("NaN") if exact.is_snan() else exact
     if isinstance(number, float) and number and math.isfinite(number):
         return decimal.Decimal(f"{number:.14e}")
     return decimal.Decimal(number)
@@ -43,12 +44,12 @@ def to_decimal(number: Any) -> decimal.Decimal:
 
 def to_double(number: Any) -> float:
     """A number as a double."""
-    return float(number.to_decimal() if isinstance(number, Decimal128) else number)
+    return float(to_decimal(number) if isinstance(number, Decimal128) else number)
 
 
 def to_whole(number: Any, bits: int = 32) -> int | None:
     """The number as an int if it is whole and fits, whatever its type; else None."""
-    exact = number.to_decimal() if isinstance(number, Decimal128) else number
+    exact = to_decimal(number) if isinstance(number, Decimal128) else number
     if not isinstance(exact, int) and (not math.isfinite(exact) or exact != int(exact)):
         return None
     return int(exact) if fits(int(exact), bits) else None

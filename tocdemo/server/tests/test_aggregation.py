@@ -204,7 +204,8 @@ def test_an_unknown_expression_is_error_168_in_every_command(client, run):
         ({}, {"$mul": {"a": 2, "b": Int64(2), "c": 2.0, "d": Decimal128("2")}},
          {"a": 0, "b": Int64(0), "c": 0.0, "d": Decimal128("0")}),
         ({"n": 6}, {"$bit": {"n": {"and": Int64(3)}}}, {"n": Int64(2)}),
-        ({"a": [3, 1]}, {"$push": {"a": {"$each": [2], "$sort": Decimal128("-1"), "$slice": 2.0}}}, {"a": [3, 2]}),
+        ({"a": [3, 1]}, {"$push": {"a": {"$each": [2], "$sort": Decimal128("-1"), "$slice": 2.0}}},
+         {"a": [3, 2]}),
         ({"a": [3, 1]}, {"$pop": {"a": Decimal128("1")}}, {"a": [3]}),
     ],
 )  # fmt: skip

@@ -6,14 +6,16 @@ source, `expression.cpp` (6.0), `evaluate_*.cpp` and the tests in `jstests/aggre
 """
 
 import datetime
+import itertools
 
 import pytest
-from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
 from tocdemo.server.errors import CommandError
 from tocdemo.server.query.expressions.compiling import NOT_IMPLEMENTED, OPERATORS
 from tocdemo.server.query.expressions.dates import PARTS
 from tocdemo.server.query.expressions.forms import FORMS
+from tocdemo.server.query.expressions.table import Plain
 from tocdemo.server.query.pipelines import run_pipeline
 from tocdemo.server.query.values import MISSING, order_key, type_name
 
@@ -289,6 +291,9 @@ def test_an_operator_of_mongodbs_that_is_not_here_is_refused_by_name(name):
         ({"$pow": [2, 64]}, 2.0**64),
         ({"$pow": [0, -1]}, 28764),
         ({"$abs": Int64(-(2**63))}, 28680),
+        ({"$abs": D("-1234567890123456789012345678901234")}, D("1234567890123456789012345678901234")),
+        ({"$substr": ["text", float("nan"), float("inf")]}, "text"),
+        ({"$toInt": D("sNaN")}, 241),
         ({"$sqrt": -1}, 28714),
         ({"$ln": 0}, 28766),
         ({"$sum": [0.1] * 10}, 1.0),
@@ -377,6 +382,26 @@ def test_an_operator_of_mongodbs_that_is_not_here_is_refused_by_name(name):
 )  # fmt: skip
 def test_an_expression_has_the_value_or_the_error_that_mongodb_gives_it(expression, expected):
     assert exact(evaluate(expression, {"v": [{"x": 1}, 5, {"x": 2}]})) == exact(expected)
+
+
+EXTREMES = [
+    float("nan"), float("inf"), -0.0, 1e308, D("sNaN"), D("-Infinity"), D("1E+6000"), Int64(2**63 - 1),
+    Int64(-(2**63)), -1, 0, DatetimeMS(2**62), DatetimeMS(-(2**62)),
+    "", "9" * 5000, "$x", [], {}, [["k", 1]], [None],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, known in OPERATORS.items() if isinstance(known, Plain))
+)
+def test_no_operator_breaks_on_any_pair_of_values(name):
+    """A value or one of MongoDB's errors; another exception of Python's would be the server's fault."""
+    least, most = OPERATORS[name].least, OPERATORS[name].most or 2
+    values = [value for value in VALUES.values() if value is not MISSING] + EXTREMES
+    for count in range(least, min(most, 2) + 1):
+        for chosen in itertools.product(values, repeat=count):
+            fields = {f"v{n}": value for n, value in enumerate(chosen)}
+            evaluate({name: [f"${field}" for field in fields]}, fields)
 
 
 def test_rand_is_a_double_below_1_and_differs_from_document_to_document():

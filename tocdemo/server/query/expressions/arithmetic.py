@@ -127,7 +127,7 @@ def _positive(name: str, code: int, function: Callable[[Any], Any], number: Any)
 
 def _abs(number: Any) -> Any:
     if kind(number) >= _DOUBLE:
-        return abs(number) if isinstance(number, float) else Decimal128(abs(to_decimal(number)))
+        return abs(number) if isinstance(number, float) else Decimal128(to_decimal(number).copy_abs())
     expect(fits(abs(number), 64), 28680, "can't take $abs of long long min")
     return integer(abs(number), long=kind(number) == _LONG)
 

@@ -25,6 +25,7 @@ from .table import (
     Variables,
     arguments,
     is_null,
+    is_text,
 )
 
 
@@ -190,14 +191,14 @@ def _reduce(operand: Any, scope: Scope, compile: Compile) -> Evaluate:
 def _field(operator: str, codes: tuple[int, int, int], field: Any) -> str:
     """The name of a field, which must be a constant."""
     message = f"'{field}' is a field path reference which is not allowed in this context"
-    expect(not isinstance(field, str) or not field.startswith("$"), codes[0], message)
+    expect(not is_text(field) or not field.startswith("$"), codes[0], message)
     if isinstance(field, dict) and list(field) in (["$literal"], ["$const"]):
         (field,) = field.values()
     else:
         message = f"{operator} requires 'field' to evaluate to a constant, but got a non-constant argument"
         expect(not isinstance(field, dict | list), codes[1], message)
     message = f"{operator} requires 'field' to evaluate to type String, but got {type_name(field)}"
-    expect(isinstance(field, str), codes[2], message)
+    expect(is_text(field), codes[2], message)
     return field
 
 

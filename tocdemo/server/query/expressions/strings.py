@@ -43,8 +43,14 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split(separator)
 
 
+def _clamped(number: Any) -> int:
+    """A number as a long: cut off, NaN as 0, and what is too great as the greatest."""
+    double = to_double(number)
+    return 0 if double != double else int(max(-(2.0**63), min(double, 2.0**63 - 1024)))
+
+
 def _substring_bytes(value: Any, first: Any, count: Any) -> str:
-    data, start, length = _text(value).encode(), int(to_double(first)), int(to_double(count))
+    data, start, length = _text(value).encode(), _clamped(first), _clamped(count)
     expect(start >= 0, 50752, f"$substrBytes:  starting index must be non-negative (got: {start})")
     end = len(data) if length < 0 else start + length
     for position, code in ((start, 28656), (end, 28657)):
