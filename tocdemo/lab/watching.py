@@ -16,6 +16,7 @@ from IPython.display import DisplayHandle, display
 
 from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
+from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import LEFT, Cell, attributes, html_table, paragraph, words
 from tocdemo.errors import CannotRun
@@ -28,8 +29,6 @@ from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watche
 from .interrupts import IdleInterrupt, idle_interrupt
 from .notebook import NOTEBOOK
 
-_BOX = "width:2.4em;height:2.1em;text-align:center;padding:0;font-weight:bold;background-clip:padding-box"
-_PLAIN, _CHANGED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
 _BESIDE = "border-left:4px solid #b3261e;padding-left:8px;margin:6px 0"
 _QUIET = "margin:4px 0;color:var(--jp-ui-font-color2,#57606a)"
 _GAP = "margin:6px 0"
@@ -158,9 +157,8 @@ def _headline(sight: Sight, ends: str) -> str:
 def _run(run: Run, changes: Changes) -> list[str]:
     marked = changes.words()
     boxes = [_box(number, each, marked.get(each.nodeid, "")) for number, each in enumerate(run.results, 1)]
-    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
     label = f"{run.title}: {run.summary()}"
-    parts = [html_table(rows, label=label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
+    parts = [html_grid(boxes, COLUMNS, label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
     if str(changes):
         parts.append(paragraph("<br>".join(map(escape, str(changes).splitlines())), _GAP))
     if run.error_lines:
@@ -176,15 +174,11 @@ def _run(run: Run, changes: Changes) -> list[str]:
     return parts
 
 
-def _box(number: int, result: TestResult, changed: str) -> Cell:
+def _box(number: int, result: TestResult, changed: str) -> Box:
     look = LOOKS[result.outcome]
     word = f"{look.word} ({changed})" if changed else look.word
     lines = [f"{number}. {result.name}: {word}", result.error]
-    style = (
-        f"{_BOX};border:{_CHANGED if changed else _PLAIN};background:{look.background};color:{look.colour}"
-    )
-    mark = f"<sup>{MARKS[changed]}</sup>" if changed else ""
-    return Cell(f"{look.symbol}{mark}", style, "\n".join(line for line in lines if line))
+    return Box(look, [line for line in lines if line], MARKS[changed] if changed else "")
 
 
 def _word(word: Any) -> str:

@@ -11,16 +11,13 @@ from html import escape
 from typing import Any
 
 from tocdemo.display.code import preformatted
+from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, unfolding, words
 from tocdemo.errors import BadInput
 from tocdemo.loopwatch import Recording, pictures
 
 COLUMNS = 14  # of the grid
-_BOX = (
-    "width:2.1em;height:2.1em;text-align:center;padding:0;border:2px solid transparent;"
-    "font-weight:bold;background-clip:padding-box"
-)
 _GAP = "margin:6px 0"
 
 
@@ -298,17 +295,15 @@ def _html(run: Run) -> str:
 
 def _grid(run: Run) -> str:
     boxes = [_box(number, result, run) for number, result in enumerate(run.results, 1)]
-    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
-    return html_table(rows, label=f"{run.title}: {run.summary()}")
+    return html_grid(boxes, COLUMNS, f"{run.title}: {run.summary()}")
 
 
-def _box(number: int, result: TestResult, run: Run) -> Cell:
+def _box(number: int, result: TestResult, run: Run) -> Box:
     look = LOOKS[result.outcome]
     lines = [f"{number}. {result.name}: {look.word}", result.error]
     if run.recording is not None:
         lines.append(run.recording.explanations.get(result.nodeid, ""))
-    style = f"{_BOX};background:{look.background};color:{look.colour}"
-    return Cell(look.symbol, style, "\n".join(line for line in lines if line))
+    return Box(look, [line for line in lines if line])
 
 
 def _error(error: str, count: int) -> list[Cell]:

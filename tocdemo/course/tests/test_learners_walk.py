@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -69,7 +70,7 @@ class Place:
         while time.monotonic() < until and self.server.poll() is None:
             for path in runtime.glob("jpserver-*.json"):
                 described = json.loads(path.read_text() or "{}")
-                if described.get("port"):
+                if described.get("port") and answers(described["port"]):
                     return f"http://127.0.0.1:{described['port']}/?token={described['token']}"
             time.sleep(0.1)
         raise AssertionError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
@@ -78,6 +79,12 @@ class Place:
         if self.server is not None:
             self.server.terminate()
             self.server.wait(30)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there: the file that says so comes a moment before."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(params=THEMES)
@@ -134,6 +141,13 @@ def new_cell(page: Page, after: Locator, text: str) -> Locator:
     page.keyboard.press("Enter")
     page.keyboard.insert_text(text)
     return cell(page, text)
+
+
+def again(page: Page) -> Page:
+    """Close a page, and return a new one in the same browser."""
+    context = page.context
+    page.close()
+    return context.new_page()
 
 
 def photograph(page: Page, place: Place, name: str) -> None:
@@ -199,8 +213,10 @@ def test_a_learner_edits_wrongly_takes_a_hint_edits_rightly_and_comes_back(place
     place.stop()
 
     # Another day.
+    page = again(page)
     page.goto(place.start())
-    page.get_by_role("link", name="The async fixture", exact=True).or_(tab(page, LESSON)).first.click()
+    ready(page, "Start here")
+    notebook(page).get_by_role("link", name="The async fixture", exact=True).first.click()
     ready(page, "The async fixture")
     opened = run_cell(page, cell(page, f'lab.lesson("{LESSON}")'))
     expect(opened).to_contain_text(f"Your edits of {sources.CONFTEST} are as you left them")
