@@ -59,9 +59,15 @@ def _equality(operand: Any) -> Predicate:
     return lambda value: value is not MISSING and order_key(value) == key
 
 
+def _no_regex(operand: Any) -> Any:
+    if isinstance(operand, Regex | re.Pattern):
+        raise CommandError(2, "Can't have regex as arg to a comparison, but to $eq, $in and $not")
+    return operand
+
+
 def _comparison(accept: Callable[[Any, Any], bool], *, equal: bool) -> Callable[[Any], Condition]:
     def make(operand: Any) -> Condition:
-        key = order_key(operand)
+        key = order_key(_no_regex(operand))
         everything = isinstance(operand, MinKey | MaxKey)
 
         def test(value: Any) -> bool:
@@ -202,8 +208,8 @@ def _bit_mask(operand: Any) -> int:
 
 
 OPERATORS: dict[str, Callable[[Any], Condition]] = {
-    "$eq": equals,
-    "$ne": lambda operand: negate(equals(operand)),
+    "$eq": lambda operand: any_item(_equality(operand)),  # a regex equals itself here, and is no pattern
+    "$ne": lambda operand: negate(any_item(_equality(_no_regex(operand)))),
     "$gt": _comparison(lambda a, b: a > b, equal=False),
     "$gte": _comparison(lambda a, b: a >= b, equal=True),
     "$lt": _comparison(lambda a, b: a < b, equal=False),

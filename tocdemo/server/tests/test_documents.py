@@ -75,6 +75,16 @@ def test_a_query_finds_what_mongodb_finds(rows, query, expected):
     assert rows.count_documents(query) == len(expected)
 
 
+def test_a_regex_is_a_pattern_but_for_eq_and_a_comparison_takes_none(client):
+    client.d.c.insert_many([{"_id": 1, "a": "text"}, {"_id": 2, "a": Regex("t")}])
+    queries = [{"a": Regex("t")}, {"a": {"$in": [Regex("t")]}}, {"a": {"$eq": Regex("t")}}]
+    assert [[one["_id"] for one in client.d.c.find(query)] for query in queries] == [[1, 2], [1, 2], [2]]
+    for name in ("$ne", "$gt"):
+        with pytest.raises(OperationFailure, match="regex") as caught:
+            client.d.empty.find_one({"a": {name: Regex("t")}})
+        assert caught.value.code == 2
+
+
 @pytest.mark.parametrize(
     "query", [{"a": {"$near": 1}}, {"$where": "1"}, {"$text": {"$search": "x"}}, {"$jsonSchema": {}}]
 )

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import pymongo
 import pytest
-from bson import Decimal128, Int64, ObjectId
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
@@ -30,10 +30,16 @@ STRINGS = st.text("abé.", max_size=3)
 DATES = st.integers(0, 3).map(lambda n: datetime.datetime(2024, 1, 1 + n))
 OIDS = st.integers(0, 2).map(lambda n: ObjectId(f"{n:024}"))
 SCALARS = NUMBERS | STRINGS | DATES | OIDS | st.booleans()
+BINARIES = [b"a", Binary(b"a", 5), Binary(b"bb", 2)]
+OTHERS = [Timestamp(1, 1), Timestamp(1, 2), Regex("a"), Regex("a", "i"), Code("f"), MinKey(), MaxKey()]
+RARE = st.sampled_from(BINARIES + OTHERS)
+NO_REGEX = RARE.filter(lambda value: not isinstance(value, Regex))
 PLAIN = SCALARS | st.none()
 NAMES = st.sampled_from(["x", "y"])
 VALUES = st.recursive(
-    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=2), max_leaves=4
+    PLAIN | RARE,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
 )
 DOCUMENTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES, max_size=3)
 PATHS = st.sampled_from(["a", "b", "c", "a.x", "b.y", "a.0"])
@@ -54,11 +60,14 @@ def kind(value):
     if isinstance(value, int):
         return "long" if isinstance(value, Int64) or abs(value + 0.5) > 2**31 else "int"
     names = {float: "double", Decimal128: "decimal", str: "string", dict: "object", list: "array"}
-    names |= {type(None): "null", ObjectId: "objectId", datetime.datetime: "date"}
+    names |= {type(None): "null", ObjectId: "objectId", datetime.datetime: "date", bytes: "binData"}
+    names |= {Binary: "binData", Timestamp: "timestamp", Regex: "regex", Code: "javascript"}
+    names |= {MinKey: "minKey", MaxKey: "maxKey"}
     return names[type(value)]
 
 
-ORDER = ["null", "number", "string", "object", "array", "objectId", "bool", "date"]
+ORDER = ["minKey", "null", "number", "string", "object", "array", "binData", "objectId", "bool", "date"]
+ORDER += ["timestamp", "regex", "javascript", "maxKey"]
 NUMERIC = ["int", "long", "double", "decimal"]
 
 
@@ -75,8 +84,10 @@ def compare(one, other):
     group = bracket(one)
     if group != bracket(other):
         return -1 if ORDER.index(group) < ORDER.index(bracket(other)) else 1
-    if group == "null":
+    if group in ("null", "minKey", "maxKey"):
         return 0
+    if group in ("binData", "timestamp", "regex"):
+        one, other = map(parts_of, (one, other))
     if group == "array":
         return compare_rows([[item] for item in one], [[item] for item in other])
     if group == "object":
@@ -87,6 +98,15 @@ def compare(one, other):
     if group == "string":
         one, other = one.encode(), other.encode()
     return (one > other) - (one < other)
+
+
+def parts_of(value):
+    """What the order of binary data, timestamps and regular expressions goes by."""
+    if isinstance(value, Timestamp):
+        return (value.time, value.inc)
+    if isinstance(value, Regex):
+        return (value.pattern, value.flags)
+    return (len(value), getattr(value, "subtype", 0), bytes(value))
 
 
 def compare_rows(ones, others):
@@ -159,10 +179,11 @@ def matches(document, query):
     return True
 
 
-TYPE_NAMES = st.sampled_from([*NUMERIC, "number", "string", "null", "bool", "date", "array", "object"])
+TYPE_NAMES = st.sampled_from([*ORDER, *NUMERIC])
 CONDITIONS = st.one_of(
-    st.tuples(st.sampled_from(["$eq", "$ne"]), VALUES),
-    st.tuples(st.sampled_from(["$in", "$nin"]), st.lists(VALUES, max_size=2)),
+    st.tuples(st.just("$eq"), VALUES),
+    st.tuples(st.just("$ne"), VALUES.filter(lambda value: not isinstance(value, Regex))),
+    st.tuples(st.sampled_from(["$in", "$nin"]), st.lists(PLAIN | NO_REGEX, max_size=2)),
     st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), SCALARS),
     st.tuples(st.just("$exists"), st.booleans()),
     st.tuples(st.just("$size"), st.integers(0, 3)),
@@ -495,7 +516,7 @@ def alike(one, other):
         return list(one) == list(other) and all(alike(one[name], other[name]) for name in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(alike, one, other))
-    return one == other
+    return compare(one, other) == 0
 
 
 def outcome(run):
