@@ -73,6 +73,8 @@ def _compile_stage(stage: Any, read: ReadCollection) -> Stage:
 def _project(options: Any) -> Shape:
     expect(isinstance(options, dict), 15969, "$project specification must be an object")
     expect(bool(options), 51272, "Invalid $project: it must have at least one field")
+    positional = any("$" in path.split(".") for path in options)
+    expect(not positional, 31324, "Cannot use positional projection in aggregation projection")
     return compile_shape(options)
 
 

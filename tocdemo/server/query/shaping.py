@@ -12,22 +12,23 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import CommandError, expect
-from .expressions import Evaluate, check_name, compile_operand, truthy
+from .expressions import Evaluate, check_name, compile_operand, is_known, truthy
 from .values import MISSING, Document, is_number
 
 Shape = Callable[[Document], Document]
 _Tree = dict[str, Any]  # a name to True, False, a function that computes, or the tree below it
 
 
-def grow(tree: _Tree, path: str, leaf: Any) -> None:
-    """Put a leaf into a tree at a dotted path. CommandError for a path that is none, or collides."""
+def _grow(tree: _Tree, path: str, leaf: Any, collisions: tuple[int, int]) -> None:
+    """Put a leaf into a tree at a dotted path; `collisions` are the codes where the path is taken."""
     *parents, last = path.split(".")
     node = tree
+    expect(path != "", 40352, "FieldPath cannot be constructed with empty string")
     expect(not path.endswith("."), 40353, "FieldPath must not end with a '.'.")
     for part in parents:
         node = node.setdefault(check_name(part), {})
-        expect(isinstance(node, dict), 31249, f"Path collision at {path} remaining portion {last}")
-    expect(check_name(last) not in node, 31250, f"Path collision at {path}")
+        expect(isinstance(node, dict), collisions[0], f"Path collision at {path} remaining portion {last}")
+    expect(check_name(last) not in node, collisions[1], f"Path collision at {path}")
     node[last] = leaf
 
 
@@ -37,20 +38,44 @@ def compile_fields(fields: Any, stage: str) -> Shape:
     expect(bool(fields), 40177, f"Invalid {stage}: it must have at least one field")
     tree: _Tree = {}
     for path, value in fields.items():
-        _flatten(tree, path, value, flags=False)
+        _add_field(tree, path, value)
     return lambda document: _set(document, tree, document)
 
 
-def _flatten(tree: _Tree, path: str, value: Any, *, flags: bool) -> None:
-    """A nested document means the same as dotted paths; numbers and booleans are flags in a projection."""
-    if isinstance(value, dict) and value and not next(iter(value)).startswith("$"):
-        for name, inner in value.items():
-            _flatten(tree, f"{path}.{name}", inner, flags=flags)
-    elif flags and (isinstance(value, bool) or is_number(value)):
-        grow(tree, path, truthy(value))
-    else:
-        expect(not flags or value != {}, 51270, f"An empty sub-projection is not a valid value: {path}")
-        grow(tree, path, compile_operand(value))
+def _add_field(tree: _Tree, path: str, value: Any) -> None:
+    """A nested document means the same as dotted paths."""
+    names = list(value) if isinstance(value, dict) else []
+    operators = [name for name in names if name.startswith("$")]
+    if not names or operators:
+        expect(len(names) < 2, 40181, f"an expression must contain exactly one field, not {names}")
+        _grow(tree, path, compile_operand(value), (40176, 40176))
+        return
+    for name in names:
+        expect("." not in name, 40183, f"cannot use dotted field name '{name}' in a sub object")
+        _add_field(tree, f"{path}.{name}", value[name])
+
+
+def _project_field(tree: _Tree, path: str, value: Any, kinds: dict[Any, None]) -> None:
+    """Numbers and booleans are flags here. `kinds` gathers what the projection consists of, in its order:
+    flags, and None for what is computed; the flag of the _id does not count.
+    """
+    code = 31310
+    if isinstance(value, dict):
+        name = next(iter(value), "")
+        if len(value) != 1 or not name.startswith("$"):
+            expect(value != {}, 51270, f"An empty sub-projection is not a valid value: {path}")
+            for name, inner in value.items():
+                _project_field(tree, f"{path}.{name}", inner, kinds)
+            return
+        code = 31252
+        expect(is_known(name), 168 if name == "$elemMatch" else 31325, f"Unknown expression {name}")
+    flag = truthy(value) if isinstance(value, bool) or is_number(value) else None
+    _grow(tree, path, compile_operand(value) if flag is None else flag, (31249, 31250))
+    if path != "_id" or flag is None:
+        kinds[flag] = None
+        if len(kinds) > 1 and False in kinds:
+            code = {True: 31253, False: 31254, None: code}[flag]
+            raise CommandError(code, f"Cannot mix exclusion with anything else in a projection: {path}")
 
 
 def compile_shape(spec: Document, *, keep: bool = True) -> Shape:
@@ -58,14 +83,10 @@ def compile_shape(spec: Document, *, keep: bool = True) -> Shape:
     `keep` decides where no field does.
     """
     tree: _Tree = {}
+    kinds: dict[Any, None] = {}
     for path, value in spec.items():
-        _flatten(tree, path, value, flags=True)
+        _project_field(tree, path, value, kinds)
     identity = tree.pop("_id", None)
-    kinds = _leaves(tree)
-    if False in kinds and len(kinds) > 1:
-        first = next(iter(kinds))
-        code = 31254 if first is not False else 31253 if True in kinds else 31252
-        raise CommandError(code, "Invalid projection :: caused by :: Cannot mix exclusion with anything else")
     if kinds:
         keep = False not in kinds
     elif identity is not None:
@@ -82,18 +103,6 @@ def compile_shape(spec: Document, *, keep: bool = True) -> Shape:
         return _set(result, computed, document) if computed else result
 
     return shape
-
-
-def _leaves(tree: _Tree) -> dict[Any, None]:
-    """The kinds of leaves in their order: True, False, or None for computed ones."""
-    kinds: dict[Any, None] = {}
-    for branch in tree.values():
-        kinds |= (
-            _leaves(branch)
-            if isinstance(branch, dict)
-            else {branch if isinstance(branch, bool) else None: None}
-        )
-    return kinds
 
 
 def _computed(tree: _Tree) -> _Tree:
@@ -152,10 +161,10 @@ def _set(value: Any, tree: _Tree, document: Document) -> Any:
 
 def compile_unset(paths: Any) -> Shape:
     """Make a function that leaves out the fields at one path or several."""
+    expect(isinstance(paths, list | str), 31002, "$unset specification must be a string or an array")
     names = paths if isinstance(paths, list) else [paths]
-    if not names or not all(isinstance(name, str) and name for name in names):
-        code = 31002 if not isinstance(paths, list) else 31120 if paths else 31119
-        raise CommandError(code, "$unset specification must be a string or an array of strings")
+    expect(bool(names), 31119, "$unset specification must have at least one field")
+    expect(all(isinstance(name, str) for name in names), 31120, "$unset takes an array of strings")
     return compile_shape(dict.fromkeys(names, False))
 
 

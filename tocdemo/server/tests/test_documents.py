@@ -198,8 +198,10 @@ def test_an_upsert_starts_from_the_query_and_says_what_it_made(client):
 def test_a_projection_shows_what_mongodb_shows(client, projection, expected):
     client.d.c.insert_one({"_id": 1, "a": 1, "b": {"c": 2, "d": 3}, "l": [{"n": 1}, {"n": 2}]})
     assert client.d.c.find_one({}, projection) == expected
-    with pytest.raises(OperationFailure):
-        client.d.c.find_one({}, {"a": 1, "b": 0})
+    for wrong, code in (({"a": 1, "b": 0}, 31254), ({"a": {"$nope": 1}}, 31325)):
+        with pytest.raises(OperationFailure) as caught:
+            client.d.empty.find_one({}, wrong)
+        assert caught.value.code == code
 
 
 def test_a_batch_keeps_its_order_and_reports_errors_by_index(client):

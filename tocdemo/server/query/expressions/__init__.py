@@ -8,7 +8,7 @@ evaluated later, or often), `compiling`, `binding`.
 from .arithmetic import extreme
 from .arrays import distinct, merge_objects
 from .binding import bind_pipeline, bind_query
-from .compiling import check_name, compile_condition, compile_operand
+from .compiling import check_name, compile_condition, compile_operand, is_known
 from .converting import truthy
 from .table import Evaluate
 
@@ -21,6 +21,7 @@ __all__ = [
     "compile_operand",
     "distinct",
     "extreme",
+    "is_known",
     "merge_objects",
     "truthy",
 ]

@@ -53,6 +53,11 @@ NOT_IMPLEMENTED = frozenset({
 })  # fmt: skip
 
 
+def is_known(name: str) -> bool:
+    """Whether MongoDB has an operator of that name, be it implemented here or not."""
+    return any(name in names for names in (OPERATORS, FORMS, dates.PARTS, NOT_IMPLEMENTED))
+
+
 def compile_operand(expression: Any, scope: Scope = frozenset()) -> Evaluate:
     """Make a function of a document and variables of an expression; `scope` has the names of variables that
     it may use. CommandError for an expression that MongoDB refuses before it has a document, 168 for an
