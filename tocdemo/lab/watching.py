@@ -18,11 +18,11 @@ from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
 from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
-from tocdemo.display.tables import LEFT, Cell, attributes, html_table, paragraph, words
+from tocdemo.display.tables import attributes, paragraph
 from tocdemo.errors import CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
-from tocdemo.runner.result import COLUMNS, Run, TestResult
+from tocdemo.runner.result import COLUMNS, Run, TestResult, errors_table
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 
@@ -162,22 +162,18 @@ def _run(run: Run, changes: Changes) -> list[str]:
     if str(changes):
         parts.append(paragraph("<br>".join(map(escape, str(changes).splitlines())), _GAP))
     if run.error_lines:
-        errors = run.error_lines.items()
-        parts.append(
-            html_table(
-                [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
-                for error, count in errors
-            )
-        )
+        parts.append(errors_table(run))
     if run.note:
         parts.append(paragraph(f"<b>Note:</b> {escape(run.note)}", _GAP))
+    if run.remark:
+        parts.append(paragraph(escape(run.remark), _GAP))
     return parts
 
 
 def _box(number: int, result: TestResult, changed: str) -> Box:
     look = LOOKS[result.outcome]
     word = f"{look.word} ({changed})" if changed else look.word
-    lines = [f"{number}. {result.name}: {word}", result.error]
+    lines = [f"{number}. {result.name}: {word}", result.error, result.place]
     return Box(look, [line for line in lines if line], MARKS[changed] if changed else "")
 
 
