@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import expect, not_implemented
 from .expressions import Evaluate, compile_operand, distinct, extreme, merge_objects
 from .numbers import mean, total
-from .values import MISSING, Document, order_key, sort_documents
+from .values import MISSING, Document, is_text, order_key, sort_documents
 
 Stage = Callable[[list[Document]], list[Document]]
 
@@ -95,7 +95,7 @@ def compile_sort_by_count(options: Any) -> Stage:
 
 def compile_count(options: Any) -> Stage:
     """Make a function of `$count`."""
-    expect(isinstance(options, str), 40156, "the count field must be a non-empty string")
+    expect(is_text(options), 40156, "the count field must be a non-empty string")
     expect(options != "", 40157, "the count field must be a non-empty string")
     expect(not options.startswith("$"), 40158, "the count field cannot be a $-prefixed path")
     expect("." not in options, 40160, "the count field cannot contain '.'")

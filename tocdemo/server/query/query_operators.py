@@ -15,7 +15,8 @@ from typing import Any
 from bson import Decimal128, MaxKey, MinKey, Regex
 
 from ..errors import CommandError
-from .values import MISSING, Predicate, is_number, order_key, type_name
+from .numbers import to_decimal, to_double, to_whole
+from .values import MISSING, Predicate, is_number, is_text, order_key, type_name
 
 # A condition is tested against the list of all values that its path reaches.
 Condition = Callable[[list[Any]], bool]
@@ -120,7 +121,7 @@ def regex(pattern: Any, options: str) -> Predicate:
     flags = 0
     if isinstance(pattern, Regex | re.Pattern):
         flags, pattern = int(pattern.flags) & ~re.UNICODE, pattern.pattern
-    if not isinstance(pattern, str) or not isinstance(options, str):
+    if not is_text(pattern) or not is_text(options):
         raise CommandError(2, "$regex and $options have to be strings")
     flags |= regex_flags(options)
     try:
@@ -138,29 +139,33 @@ def regex(pattern: Any, options: str) -> Predicate:
 
 
 def _size(operand: Any) -> Condition:
-    if not is_number(operand) or operand != int(operand) or operand < 0:
+    size = to_whole(operand, 64) if is_number(operand) else None
+    if size is None or size < 0:
         raise CommandError(2, f"Failed to parse $size. Expected a non-negative whole number: {operand}")
-    return lambda found: any(isinstance(value, list) and len(value) == operand for value in found)
+    return lambda found: any(isinstance(value, list) and len(value) == size for value in found)
+
+
+def _cut(number: Any) -> int | None:
+    """A number without its fraction; None for what no long can hold, and for what is no number."""
+    if not is_number(number) or not abs(to_double(number)) < 2**63:
+        return None
+    return int(to_decimal(number) if isinstance(number, Decimal128) else number)
 
 
 def _modulo(operand: Any) -> Condition:
-    if not isinstance(operand, list) or len(operand) != 2 or not all(map(is_number, operand)):
+    divisor, remainder = (
+        map(_cut, operand) if isinstance(operand, list) and len(operand) == 2 else (None, None)
+    )
+    if divisor is None or remainder is None:
         raise CommandError(2, "malformed mod, needs to be an array of two numbers")
-    divisor, remainder = (int(_float(number)) for number in operand)
     if divisor == 0:
         raise CommandError(2, "divisor cannot be 0")
 
     def test(value: Any) -> bool:
-        if not is_number(value) or _float(value) - _float(value) != 0:  # NaN and the infinities
-            return False
-        whole = int(_float(value))
-        return abs(whole) % abs(divisor) * (1 if whole >= 0 else -1) == remainder
+        whole = _cut(value)
+        return whole is not None and abs(whole) % abs(divisor) * (1 if whole >= 0 else -1) == remainder
 
     return any_item(test)
-
-
-def _float(number: Any) -> Any:
-    return number.to_decimal() if isinstance(number, Decimal128) else number
 
 
 TYPE_CODES = {
@@ -188,9 +193,9 @@ def _bits(wanted: Callable[[int, int], bool]) -> Callable[[Any], Condition]:
 
         def test(value: Any) -> bool:
             if isinstance(value, bytes):
-                value = int.from_bytes(value, "little")
-            whole = is_number(value) and not isinstance(value, Decimal128) and value == value // 1
-            return whole and wanted(int(value), mask)
+                return wanted(int.from_bytes(value, "little"), mask)
+            whole = to_whole(value, 64) if is_number(value) and not isinstance(value, Decimal128) else None
+            return whole is not None and wanted(whole, mask)
 
         return any_item(test)
 
@@ -202,8 +207,9 @@ def _bit_mask(operand: Any) -> int:
         return sum({1 << bit for bit in operand})
     if isinstance(operand, bytes):
         return int.from_bytes(operand, "little")
-    if is_number(operand) and operand >= 0:
-        return int(operand)
+    mask = to_whole(operand, 64) if is_number(operand) else None
+    if mask is not None and mask >= 0:
+        return mask
     raise CommandError(9, "a bit mask must be a number, bit positions or binary data")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import CommandError, expect
 from .expressions import Evaluate, check_name, compile_operand, is_known, truthy
-from .values import MISSING, Document, is_number
+from .values import MISSING, Document, is_number, is_text
 
 Shape = Callable[[Document], Document]
 _Tree = dict[str, Any]  # a name to True, False, a function that computes, or the tree below it
@@ -161,10 +161,12 @@ def _set(value: Any, tree: _Tree, document: Document) -> Any:
 
 def compile_unset(paths: Any) -> Shape:
     """Make a function that leaves out the fields at one path or several."""
-    expect(isinstance(paths, list | str), 31002, "$unset specification must be a string or an array")
+    expect(
+        isinstance(paths, list) or is_text(paths), 31002, "$unset specification must be a string or an array"
+    )
     names = paths if isinstance(paths, list) else [paths]
     expect(bool(names), 31119, "$unset specification must have at least one field")
-    expect(all(isinstance(name, str) for name in names), 31120, "$unset takes an array of strings")
+    expect(all(map(is_text, names)), 31120, "$unset takes an array of strings")
     return compile_shape(dict.fromkeys(names, False))
 
 

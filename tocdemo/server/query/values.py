@@ -122,6 +122,11 @@ def type_name(value: Any) -> str:
     return next(_TYPE_NAMES[base] for base in type(value).__mro__ if base in _TYPE_NAMES)
 
 
+def is_text(value: Any) -> bool:
+    """Whether a value is a string; JavaScript, a kind of string in Python, is none in BSON."""
+    return isinstance(value, str) and type_name(value) == "string"
+
+
 def to_millis(date: Any) -> int:
     """The milliseconds since 1970 of a datetime or a DatetimeMS."""
     return int(date) if isinstance(date, DatetimeMS) else (date.replace(tzinfo=None) - _EPOCH) // _MILLISECOND

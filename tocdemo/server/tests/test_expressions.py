@@ -5,6 +5,7 @@ lends it an answer. Answers and codes are MongoDB's: from its manual's pages of 
 source, `expression.cpp` (6.0), `evaluate_*.cpp` and the tests in `jstests/aggregation/expressions`.
 """
 
+import contextlib
 import datetime
 import itertools
 
@@ -16,7 +17,11 @@ from tocdemo.server.query.expressions.compiling import NOT_IMPLEMENTED, OPERATOR
 from tocdemo.server.query.expressions.dates import PARTS
 from tocdemo.server.query.expressions.forms import FORMS
 from tocdemo.server.query.expressions.table import Plain
+from tocdemo.server.query.matching import compile_query
 from tocdemo.server.query.pipelines import run_pipeline
+from tocdemo.server.query.query_operators import OPERATORS as QUERY_OPERATORS
+from tocdemo.server.query.update_operators import OPERATORS as UPDATE_OPERATORS
+from tocdemo.server.query.updating import Update
 from tocdemo.server.query.values import MISSING, order_key, type_name
 
 DATE = datetime.datetime(2024, 2, 29, 13, 45, 30, 123000)
@@ -285,3 +290,15 @@ def test_no_operator_breaks_on_any_pair_of_values(name):
         for chosen in itertools.product(values, repeat=count):
             fields = {f"v{n}": value for n, value in enumerate(chosen)}
             evaluate({name: [f"${field}" for field in fields]}, fields)
+
+
+@pytest.mark.parametrize("name", sorted({*QUERY_OPERATORS, *UPDATE_OPERATORS}))
+def test_no_filter_and_no_update_breaks_on_any_pair_of_values(name):
+    values = [value for value in VALUES.values() if value is not MISSING] + EXTREMES
+    values += [[float("nan"), 1], [D("Infinity"), 1], {"$each": [1], "$slice": D("1")}]
+    for operand, value in itertools.product(values, repeat=2):
+        with contextlib.suppress(CommandError):
+            if name in QUERY_OPERATORS:
+                compile_query({"a": {name: operand}})({"a": value})
+            else:
+                Update({name: {"a": operand}}, {}).apply({"_id": 1, "a": value})

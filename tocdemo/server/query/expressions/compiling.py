@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 from ...errors import CommandError, expect, not_implemented
-from ..values import MISSING, Document, Key, Predicate, order_key
+from ..values import MISSING, Document, Key, Predicate, is_text, order_key
 from . import arithmetic, arrays, converting, dates, strings
 from .converting import truthy
 from .forms import FORMS
-from .table import Constant, Evaluate, Named, Plain, Scope, Variables, arguments, is_null, is_text
+from .table import Constant, Evaluate, Named, Plain, Scope, Variables, arguments, is_null
 
 
 def _key(value: Any) -> Key:

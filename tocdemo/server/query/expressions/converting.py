@@ -20,8 +20,8 @@ from bson.errors import InvalidId
 from ...errors import CommandError, expect, not_implemented
 from ..numbers import CONTEXT, decimal_of, fits, integer, to_decimal, to_double
 from ..query_operators import TYPE_CODES
-from ..values import from_millis, is_number, to_millis, type_name
-from .table import Named, Plain, is_null, is_text
+from ..values import from_millis, is_number, is_text, to_millis, type_name
+from .table import Named, Plain, is_null
 
 _FAILED = 241  # ConversionFailure
 _DATE = re.compile(

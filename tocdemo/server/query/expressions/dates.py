@@ -18,9 +18,9 @@ from typing import Any
 
 from ...errors import CommandError, expect, not_implemented
 from ..numbers import integer
-from ..values import from_millis, type_name
+from ..values import from_millis, is_text, type_name
 from .converting import date_from_text, to_date
-from .table import Check, Named, Plain, is_null, is_text
+from .table import Check, Named, Plain, is_null
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)

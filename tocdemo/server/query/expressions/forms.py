@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...errors import CommandError, expect
-from ..values import MISSING, Document, order_key, sort_documents, type_name
+from ..values import MISSING, Document, is_text, order_key, sort_documents, type_name
 from .converting import truthy
 from .table import (
     Check,
@@ -25,7 +25,6 @@ from .table import (
     Variables,
     arguments,
     is_null,
-    is_text,
 )
 
 

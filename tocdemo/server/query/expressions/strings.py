@@ -17,9 +17,9 @@ from bson import Regex
 from ...errors import CommandError, expect
 from ..numbers import to_double
 from ..query_operators import regex_flags
-from ..values import Document, is_number, type_name
+from ..values import Document, is_number, is_text, type_name
 from .converting import to_text
-from .table import Check, Named, Plain, is_null, is_text
+from .table import Check, Named, Plain, is_null
 
 _BLANKS = "\0 \t\n\v\f\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 

@@ -99,11 +99,6 @@ def over(function: Callable[[list[Any]], Any]) -> Plain:
     return Plain(apply, (), 0, None, "none")
 
 
-def is_text(value: Any) -> bool:
-    """Whether a value is a string; JavaScript, a kind of string in Python, is none in BSON."""
-    return isinstance(value, str) and type_name(value) == "string"
-
-
 def is_null(value: Any) -> bool:
     """Whether a value is null or missing."""
     return value is None or value is MISSING
