@@ -25,7 +25,7 @@ from bson import Int64
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.write_concern import WriteConcern
 
-from tocdemo.server import EmbeddedServer, Limits
+from tocdemo.server import EmbeddedServer
 
 _DOCUMENT = {
     "_id": 1,
@@ -226,7 +226,7 @@ def measure_memory() -> float | None:
 async def count_lost_updates(rounds: int, writers: int = 20) -> int:
     """Rounds of concurrent Motor transactions on one document; how many increments were lost."""
     lost = 0
-    with EmbeddedServer(replica_set="rs0", limits=Limits(idle=1.0)) as server:
+    with EmbeddedServer(replica_set="rs0") as server:
         client: AsyncIOMotorClient = AsyncIOMotorClient(server.uri)
         counters = client.bench.get_collection("counters", write_concern=WriteConcern("majority"))
         for number in range(rounds):

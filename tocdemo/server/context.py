@@ -35,14 +35,13 @@ class Identity:
 
 @dataclass
 class Connection:
-    """What is remembered of a connection: its number, the client's application name, the command that passes
-    the gate at present, and whether any command used a session.
+    """What is remembered of a connection: its number, the client's application name, and the command that
+    passes the gate at present.
     """
 
     connection_id: int
     app_name: str = ""
     pending: Pending | None = None
-    used_sessions: bool = False
 
 
 @dataclass

@@ -23,7 +23,7 @@ from .failpoints import FailPoints, Failure
 from .framing import CODEC, Request
 from .gate import UNGATED, Gate
 from .query.values import Document
-from .sessions import NO_SESSION, Invocation, Limits, Sessions, read_invocation, session_key
+from .sessions import NO_SESSION, Invocation, Sessions, read_invocation, session_key
 from .storage import Storage
 from .waiting import Waiting
 
@@ -31,17 +31,17 @@ _MAX_NAME = 300  # what the log keeps of a name
 
 
 class Dispatcher:
-    """Runs the commands of all connections on one storage. `limits` say how long transactions live; `gate`
+    """Runs the commands of all connections on one storage. Transactions live for `lifetime` seconds; `gate`
     and `log` are what the server shows of itself.
     """
 
-    def __init__(self, identity: Identity, limits: Limits, gate: Gate, log: CommandLog) -> None:
+    def __init__(self, identity: Identity, lifetime: float, gate: Gate, log: CommandLog) -> None:
         self._identity = identity
         self._gate = gate
         self._log = log
         self._closing = threading.Event()
         self._storage = Storage()
-        self._sessions = Sessions(self._storage, limits, gate.holds_session)
+        self._sessions = Sessions(self._storage, lifetime)
         self._cursors = Cursors()
         self._fail_points = FailPoints()
         self._waiting = Waiting(self._storage, self._sessions, gate, self._closing)
@@ -52,14 +52,6 @@ class Dispatcher:
         self._gate.close()
         with self._storage.lock:
             self._storage.lock.notify_all()
-
-    def connection_closed(self, connection: Connection) -> None:
-        """Hear of the end of a connection."""
-        self.sent(connection)
-        if connection.used_sessions:
-            with self._storage.lock:
-                self._sessions.connection_closed(connection.connection_id)
-                self._storage.lock.notify_all()  # whoever waits for one of its transactions has less to wait
 
     def sent(self, connection: Connection) -> None:
         """Hear that the reply to a command was written (or never will be)."""
@@ -168,7 +160,6 @@ class Dispatcher:
                 invocation = read_invocation(name, command, replica_set=replica_set)
             if invocation.session_id is not None:
                 context.session = self._sessions.get(invocation.session_id)
-                context.connection.used_sessions = True
             if invocation.in_transaction:
                 return self._in_transaction(known, context, invocation)
             concern = command.get("readConcern")
@@ -204,9 +195,7 @@ class Dispatcher:
     def _in_transaction(self, known: Command, context: Context, invocation: Invocation) -> Document:
         session = context.session
         assert session is not None
-        connection_id = context.connection.connection_id
-        context.transaction = self._sessions.enter(session, invocation, context.name, connection_id)
-        session.running = True
+        context.transaction = self._sessions.enter(session, invocation, context.name)
         try:
             reply = self._call(known, context)
             if "writeErrors" in reply:
@@ -216,9 +205,6 @@ class Dispatcher:
         except CommandError:
             self._sessions.abort(session)
             raise
-        finally:
-            session.running = False
-            session.used = time.monotonic()
 
     def _retryable_write(self, known: Command, context: Context, invocation: Invocation) -> Document:
         session = context.session

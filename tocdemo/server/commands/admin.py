@@ -15,7 +15,7 @@ from bson import Int64
 from ..context import Context
 from ..errors import CommandError
 from ..framing import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
-from ..query.values import Document
+from ..query.values import Document, is_number
 from ..sessions import SESSION_MINUTES
 from .fields import MAX_BATCH, need_admin
 from .table import Table
@@ -137,14 +137,33 @@ def command_line_options(context: Context) -> Document:
 
 @COMMANDS.add("getParameter")
 def get_parameter(context: Context) -> Document:
-    """Two parameters."""
+    """Three parameters."""
     need_admin(context)
-    known = {"enableTestCommands": True, "requireApiVersion": False}
+    known = {
+        "enableTestCommands": True,
+        "requireApiVersion": False,
+        "transactionLifetimeLimitSeconds": context.sessions.lifetime,
+    }
     wanted = context.command.get("getParameter")
     names = known if wanted == "*" else [name for name in known if name in context.command]
     if not names:
         raise CommandError(72, "no option found to get")
     return {name: known[name] for name in names}
+
+
+@COMMANDS.add("setParameter")
+def set_parameter(context: Context) -> Document:
+    """How long the transactions that start from now on may live."""
+    need_admin(context)
+    seconds = context.command.get("transactionLifetimeLimitSeconds")
+    if seconds is None:
+        raise CommandError(
+            72, "attempted to set unrecognized parameter: only transactionLifetimeLimitSeconds is"
+        )
+    if not is_number(seconds) or seconds < 1:
+        raise CommandError(2, f"transactionLifetimeLimitSeconds must be at least 1 second, not {seconds!r}")
+    was, context.sessions.lifetime = context.sessions.lifetime, float(seconds)
+    return {"was": was}
 
 
 @COMMANDS.add("configureFailPoint")

@@ -30,9 +30,8 @@ def create(context: Context) -> Document:
     """Make an empty collection."""
     storage, namespace = context.storage, context.namespace
     options = {name: value for name, value in context.command.items() if name in _CREATE_OPTIONS}
-    existing = storage.collections.get(namespace)
-    if existing is not None:
-        if existing.options == options and context.transaction is None:
+    if storage.has(namespace, context.transaction):
+        if context.transaction is None and storage.collections[namespace].options == options:
             return {}
         raise CommandError(48, f"Collection {namespace} already exists.")
     check_namespace(namespace)

@@ -26,7 +26,7 @@ def create_indexes(context: Context) -> Document:
     specifications = [_specification(entry) for entry in context.command["indexes"]]
     if not specifications:
         raise CommandError(2, "Must specify at least one index to create")
-    created = namespace not in storage.collections
+    created = not storage.has(namespace, context.transaction)
     if context.transaction is not None and not created:
         raise CommandError(
             263, "Cannot create new indexes on existing collection in a multi-document transaction."

@@ -24,7 +24,7 @@ from .collections import (
     check_storable,
     duplicate_key,
 )
-from .transactions import Claims, Transaction
+from .transactions import Claims, Transaction, write_conflict
 
 _MAX_HISTORY = 32
 
@@ -53,6 +53,12 @@ class Storage:
             return transaction.tables.get(namespace) or transaction.snapshot.get(namespace, EMPTY)
         collection = self.collections.get(namespace)
         return collection.table if collection else EMPTY
+
+    def has(self, namespace: str, transaction: Transaction | None) -> bool:
+        """Whether the collection is there, as a command sees it."""
+        if transaction is not None:
+            return namespace in transaction.snapshot or namespace in transaction.writes
+        return namespace in self.collections
 
     def snapshot(self) -> dict[str, Table]:
         """All tables as they are now."""
@@ -128,7 +134,11 @@ class Storage:
         return self._claims.begin(self.snapshot())
 
     def commit(self, transaction: Transaction) -> None:
-        """Publish everything that the transaction wrote, at once."""
+        """Publish everything that the transaction wrote, at once. CommandError 112 when it made a collection
+        that somebody else has made since (MongoDB's jstests/core/txns/create_collection_parallel.js).
+        """
+        if any(name in self.collections and name not in transaction.snapshot for name in transaction.writes):
+            raise write_conflict()
         for namespace, writes in transaction.writes.items():
             collection = self.collection(namespace)
             table = collection.writable()

@@ -1,0 +1,107 @@
+"""The drivers' own test suites, run against this server and counted: passed, refused, wrong, hanging.
+
+A source distribution of PyMongo or Motor holds its suite in the folder `test`. It must not know what a test
+is about: it reads pytest's report, and takes a failure for a refusal only when the server's own error 238,
+115 or 59 is in it.
+
+    pip download --no-deps --no-binary :all: pymongo==4.17.0   # then unpack it
+    python -m tocdemo.server.tests.drivers pymongo-4.17.0 --python venv/bin/python --replica-set rs0
+
+`venv` needs the driver, pytest, pytest-asyncio and pytest-timeout (Motor's suite: mockupdb, tornado, aiohttp, too).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+from tocdemo.server import EmbeddedServer
+
+Outcome = Literal["passed", "skipped", "refused", "hung", "wrong"]
+_LIMIT_SECONDS = 90
+_REFUSAL = re.compile(
+    r"(?:the option|the operator|the pipeline stage|the)? ?['$\w][^\n:]{0,80} is not implemented by this embedded"
+    r"|not implemented by this embedded test server: [^\n]{0,80}|no such command: '\w+'|'?code'?: 115\b"
+)
+# What these are about is not a server's: name service, cloud services, other processes' certificates.
+_NOT_OURS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of one test: its name with its module, the outcome, and the words that say so."""
+
+    name: str
+    outcome: Outcome
+    words: str = ""
+
+
+def run_suite(folder: Path, python: str, replica_set: str | None, arguments: list[str]) -> list[Found]:
+    """Run the suite in an unpacked source distribution by an interpreter that has the driver, against a new
+    server: a standalone, or with a name a replica set of one member. `arguments` go to pytest.
+    """
+    ignored = [f"--ignore-glob=*{name}.py" for name in _NOT_OURS]
+    with EmbeddedServer(replica_set=replica_set) as server, tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.xml"
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            "--maxfail=100000",
+            *ignored,
+        ]
+        command += ["-W", "ignore::DeprecationWarning"]  # a newer pytest-asyncio has more of them
+        command += [f"--junitxml={report}", f"--timeout={_LIMIT_SECONDS}", "-o", "junit_family=xunit1"]
+        environment = os.environ | {"DB_IP": server.host, "DB_PORT": str(server.port)}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
+        subprocess.run([*command, *arguments], cwd=folder, env=environment, stdout=sys.stderr, check=False)
+        return [_read(case) for case in ElementTree.parse(report).iter("testcase")]
+
+
+def _read(case: ElementTree.Element) -> Found:
+    name = f"{case.get('classname')}.{case.get('name')}"
+    for element in case:
+        words = f"{element.get('message')}\n{element.text}"
+        if element.tag == "skipped":
+            return Found(name, "skipped", words)
+        if element.tag in ("failure", "error"):
+            refusal = _REFUSAL.search(words)
+            if refusal is not None:
+                return Found(name, "refused", refusal.group())
+            return Found(name, "hung" if "Timeout" in words.split("\n")[0] else "wrong", words)
+    return Found(name, "passed")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a suite and print the counts, what was refused how often, and each wrong answer."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="an unpacked source distribution of PyMongo or Motor")
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has the driver")
+    parser.add_argument("--replica-set", metavar="NAME", help="be a replica set, not a standalone")
+    options, arguments = parser.parse_known_args(argv)
+    found = run_suite(options.folder, options.python, options.replica_set, arguments)
+    counts = Counter(one.outcome for one in found)
+    for words, number in Counter(one.words for one in found if one.outcome == "refused").most_common():
+        print(f"{number:5} refused: {words.strip()}")
+    for one in found:
+        if one.outcome in ("wrong", "hung"):
+            print(f"{one.outcome}: {one.name}: {one.words.splitlines()[0][:200]}")
+    print(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome.__args__))
+    return 1 if counts["wrong"] or counts["hung"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
