@@ -36,8 +36,8 @@ class EmbeddedServer:
 
     `port` is a TCP port, 0 for a free one, which it names once the server was started. `replica_set` is the
     replica set's name; None makes a standalone, which has no transactions. `host` is a loopback address:
-    ValueError for another one. `transaction_lifetime` is MongoDB's transactionLifetimeLimitSeconds: a transaction that
-    did not end so many seconds after its start is aborted, whether its client is there or gone.
+    ValueError for another one. `transaction_lifetime` is MongoDB's transactionLifetimeLimitSeconds: a
+    transaction that did not end so many seconds after its start is aborted, its client there or gone.
 
     Its `gate` holds commands, its `log` lists those that arrived: see the modules `gate` and `commandlog`.
     """

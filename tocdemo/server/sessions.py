@@ -4,9 +4,9 @@ It must not know what a command does, nor sockets: only storage, which holds wha
 under storage's lock.
 
 Source: the driver sessions, transactions and retryable writes specifications
-(https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors. A transaction
-whose client is gone lives on until its time is over, "Runtime Limit" under "Production Considerations" in
-MongoDB's manual, unless its session ends, is killed, or begins another one.
+(https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors. A
+transaction whose client is gone lives until its time is over ("Runtime Limit" under "Production
+Considerations" in MongoDB's manual), unless its session ends, is killed, or begins another one.
 """
 
 from __future__ import annotations

@@ -157,9 +157,7 @@ def set_parameter(context: Context) -> Document:
     need_admin(context)
     seconds = context.command.get("transactionLifetimeLimitSeconds")
     if seconds is None:
-        raise CommandError(
-            72, "attempted to set unrecognized parameter: only transactionLifetimeLimitSeconds is"
-        )
+        raise CommandError(72, "only transactionLifetimeLimitSeconds can be set")
     if not is_number(seconds) or seconds < 1:
         raise CommandError(2, f"transactionLifetimeLimitSeconds must be at least 1 second, not {seconds!r}")
     was, context.sessions.lifetime = context.sessions.lifetime, float(seconds)

@@ -7,7 +7,8 @@ is about: it reads pytest's report, and takes a failure for a refusal only when 
     pip download --no-deps --no-binary :all: pymongo==4.17.0   # then unpack it
     python -m tocdemo.server.tests.drivers pymongo-4.17.0 --python venv/bin/python --replica-set rs0
 
-`venv` needs the driver, pytest, pytest-asyncio and pytest-timeout (Motor's suite: mockupdb, tornado, aiohttp, too).
+`venv` needs the driver, pytest, pytest-asyncio and pytest-timeout; for Motor's suite mockupdb, tornado and
+aiohttp, too.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from tocdemo.server import EmbeddedServer
 Outcome = Literal["passed", "skipped", "refused", "hung", "wrong"]
 _LIMIT_SECONDS = 90
 _REFUSAL = re.compile(
-    r"(?:the option|the operator|the pipeline stage|the)? ?['$\w][^\n:]{0,80} is not implemented by this embedded"
-    r"|not implemented by this embedded test server: [^\n]{0,80}|no such command: '\w+'|'?code'?: 115\b"
+    r"[^\n:(]{1,80} is not implemented by this embedded|not implemented by this embedded test server: [^\n]{0,80}|no such command: '\w+'|'?code'?: 115\b"
 )
 # What these are about is not a server's: name service, cloud services, other processes' certificates.
 _NOT_OURS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")

@@ -232,8 +232,9 @@ def in_two_transactions(client):
 def test_of_two_that_make_one_collection_the_second_to_commit_gets_a_write_conflict(
     replica_client, how, other
 ):
-    """MongoDB's jstests/core/txns/create_collection_parallel.js: "create cannot observe the collection created
-    in the other transaction so the command will succeed and we will instead throw WCE when trying to commit".
+    """MongoDB's jstests/core/txns/create_collection_parallel.js: "create cannot observe the collection
+    created in the other transaction so the command will succeed and we will instead throw WCE when trying to
+    commit the transaction".
     """
     first, second = in_two_transactions(replica_client)
 
