@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from .cursors import Cursors
-from .errors import CommandError
+from .errors import CommandError, not_implemented
 from .failpoints import FailPoints
 from .gate import Pending
 from .query.values import Document
@@ -42,6 +42,11 @@ class Connection:
     connection_id: int
     app_name: str = ""
     pending: Pending | None = None
+
+    def greet(self, client: Any) -> None:
+        """Learn the application's name from the `client` field of a hello."""
+        if isinstance(client, dict) and isinstance(client.get("application"), dict):
+            self.app_name = str(client["application"].get("name", ""))[:128]
 
 
 @dataclass
@@ -76,6 +81,8 @@ class Context:
         name = next(iter(self.command.values()))
         if not isinstance(name, str):
             raise CommandError(73, f"collection name has invalid type {type(name).__name__}")
+        if self.database == "local" and name == "oplog.rs":
+            raise not_implemented("the oplog (local.oplog.rs)")
         return f"{self.database}.{name}"
 
     def attempt(self, statement: Callable[..., _T], *arguments: Any) -> _T:

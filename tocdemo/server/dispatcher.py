@@ -15,7 +15,7 @@ from bson import Int64
 from pymongo.errors import PyMongoError
 
 from .commandlog import CommandLog, CommandRecord
-from .commands import COMMANDS, Command
+from .commands import COMMANDS, Command, check_generic
 from .context import Connection, Context, Identity
 from .cursors import Cursors
 from .errors import CloseConnection, CommandError, error_reply, labels_for
@@ -28,6 +28,7 @@ from .storage import Storage
 from .waiting import Waiting
 
 _MAX_NAME = 300  # what the log keeps of a name
+_GREETINGS = frozenset({"hello", "ismaster"})
 
 
 class Dispatcher:
@@ -114,6 +115,8 @@ class Dispatcher:
     def _run_known(self, known: Command, context: Context) -> Document:
         command = context.command
         failure = None
+        if context.name in _GREETINGS and "client" in command:
+            context.connection.greet(command["client"])  # before the fail points, which know it
         if self._fail_points.in_use:
             namespace = f"{context.database}.{known.collection(command) or ''}"
             failure = self._fail_points.hit(context.name, context.connection.app_name, namespace)
@@ -127,8 +130,8 @@ class Dispatcher:
         if failure is not None and failure.write_concern_error is not None:
             reply["writeConcernError"] = failure.write_concern_error
             _add_labels(reply, context, failure.error_labels)
-        elif reply["ok"] and "writeConcern" in command:
-            self._check_write_concern(reply, command["writeConcern"])
+        elif reply["ok"]:
+            self._check_write_concern(reply, command)
         return self._decorated(reply)
 
     def _fail(self, failure: Failure, context: Context) -> Document | None:
@@ -145,6 +148,8 @@ class Dispatcher:
 
     def _execute(self, known: Command, context: Context) -> Document:
         name, command = context.name, context.command
+        if "apiVersion" in command or "apiStrict" in command or "readConcern" in command:
+            check_generic(name, command)
         known.check_types(command)
         if self._identity.replica_set is None and _members(command) > 1:
             raise CommandError(2, "cannot use 'w' > 1 when a host is not replicated")
@@ -185,7 +190,10 @@ class Dispatcher:
     def _call(self, known: Command, context: Context) -> Document:
         try:
             reply = known.function(context)
-        except (CommandError, CloseConnection):
+        except CommandError as error:
+            self._check_write_concern(error.extra, context.command)
+            raise
+        except CloseConnection:
             raise
         except Exception as error:
             raise _engine_error(error) from error
@@ -231,7 +239,11 @@ class Dispatcher:
             raise CloseConnection
         return reply
 
-    def _check_write_concern(self, reply: Document, concern: Any) -> None:
+    def _check_write_concern(self, reply: Document, command: Document) -> None:
+        """Add the `writeConcernError` of a concern that cannot be met; also to a command that failed while it
+        ran (`_handleError` in MongoDB's src/mongo/db/service_entry_point_common.cpp).
+        """
+        concern = command.get("writeConcern")
         wanted = concern.get("w", 1) if isinstance(concern, dict) else 1
         if isinstance(wanted, str) and wanted != "majority":
             message, code = f"No write concern mode named '{wanted}' found in replica set configuration", 79

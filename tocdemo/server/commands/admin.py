@@ -31,9 +31,6 @@ COMMANDS = Table()
 def hello(context: Context) -> Document:
     """Server discovery (specification: server-discovery-and-monitoring). No topologyVersion: drivers poll."""
     command = context.command
-    client = command.get("client")
-    if isinstance(client, dict) and isinstance(client.get("application"), dict):
-        context.connection.app_name = str(client["application"].get("name", ""))[:128]
     reply: Document = {"helloOk": True} if command.get("helloOk") else {}
     writable = "isWritablePrimary" if next(iter(command)) == "hello" else "ismaster"
     reply |= {writable: True}

@@ -25,7 +25,13 @@ _CREATE_OPTIONS = frozenset(
 )
 
 
-@COMMANDS.add("create", collection=own_value)
+@COMMANDS.add(
+    "create",
+    collection=own_value,
+    also="""size max storageEngine changeStreamPreAndPostImages expireAfterSeconds capped autoIndexId idIndex
+    validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation timeseries
+    clusteredIndex encryptedFields""",
+)
 def create(context: Context) -> Document:
     """Make an empty collection."""
     storage, namespace = context.storage, context.namespace
@@ -65,11 +71,12 @@ def drop_database(context: Context) -> Document:
     return {"dropped": context.database} if names else {}
 
 
-@COMMANDS.add("listDatabases", filter=dict)
+@COMMANDS.add("listDatabases", filter=dict, also="nameOnly authorizedDatabases")
 def list_databases(context: Context) -> Document:
-    """The databases, which are those that have a collection."""
+    """The databases: admin and local, which every server has, and those that have a collection."""
     need_admin(context)
-    names = dict.fromkeys(namespace.partition(".")[0] for namespace in context.storage.collections)
+    own = [namespace.partition(".")[0] for namespace in context.storage.collections]
+    names = dict.fromkeys(["admin", "local", *own])
     found: list[Document] = [{"name": name} for name in names]
     if not context.command.get("nameOnly"):
         for entry in found:
@@ -87,7 +94,7 @@ def _all_of(context: Context, database: str, name: str) -> Any:
     return context.storage.collections[f"{database}.{name}"].table.documents
 
 
-@COMMANDS.add("listCollections", filter=dict, cursor=dict)
+@COMMANDS.add("listCollections", filter=dict, cursor=dict, also="nameOnly authorizedCollections")
 def list_collections(context: Context) -> Document:
     """The collections of a database."""
     found = []

@@ -1,4 +1,4 @@
-"""The drivers' own test suites, run against this server and counted: passed, refused, wrong, hanging.
+"""The drivers' own test suites, run against this server and counted: passed, refused, wrong, hung.
 
 A source distribution of PyMongo or Motor holds its suite in the folder `test`. It must not know what a test
 is about: it reads pytest's report, and takes a failure for a refusal only when the server's own error 238,
@@ -27,13 +27,16 @@ from xml.etree import ElementTree
 
 from tocdemo.server import EmbeddedServer
 
-Outcome = Literal["passed", "skipped", "refused", "hung", "wrong"]
+Outcome = Literal["passed", "skipped", "outside", "refused", "hung", "wrong"]
 _LIMIT_SECONDS = 90
 _REFUSAL = re.compile(
-    r"[^\n:(]{1,80} is not implemented by this embedded|not implemented by this embedded test server: [^\n]{0,80}|no such command: '\w+'|'?code'?: 115\b"
+    r"[^\n:(]{1,80} is not implemented by this embedded"
+    r"|not implemented by this embedded test server: [^\n]{0,80}"
+    r"|no such command: '\w+'|'?code'?: 115\b"
 )
-# What these are about is not a server's: name service, cloud services, other processes' certificates.
-_NOT_OURS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")
+# Not a server's: a name service, a machine that is a container, a second member.
+_OUTSIDE = re.compile(r"DNS query name|'container': \{'runtime'|No replica set members match selector")
+_ABOUT_OTHERS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def run_suite(folder: Path, python: str, replica_set: str | None, arguments: lis
     """Run the suite in an unpacked source distribution by an interpreter that has the driver, against a new
     server: a standalone, or with a name a replica set of one member. `arguments` go to pytest.
     """
-    ignored = [f"--ignore-glob=*{name}.py" for name in _NOT_OURS]
+    ignored = [f"--ignore-glob=*{name}.py" for name in _ABOUT_OTHERS]
     with EmbeddedServer(replica_set=replica_set) as server, tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         command = [
@@ -57,13 +60,13 @@ def run_suite(folder: Path, python: str, replica_set: str | None, arguments: lis
             "-m",
             "pytest",
             "-q",
-            "--tb=short",
+            "--tb=native",
             "-p",
             "no:cacheprovider",
             "--maxfail=100000",
             *ignored,
         ]
-        command += ["-W", "ignore::DeprecationWarning"]  # a newer pytest-asyncio has more of them
+        command += ["-W", "ignore::pytest.PytestDeprecationWarning"]
         command += [f"--junitxml={report}", f"--timeout={_LIMIT_SECONDS}", "-o", "junit_family=xunit1"]
         environment = os.environ | {"DB_IP": server.host, "DB_PORT": str(server.port)}
         environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -78,11 +81,17 @@ def _read(case: ElementTree.Element) -> Found:
         if element.tag == "skipped":
             return Found(name, "skipped", words)
         if element.tag in ("failure", "error"):
-            refusal = _REFUSAL.search(words)
-            if refusal is not None:
-                return Found(name, "refused", refusal.group())
-            return Found(name, "hung" if "Timeout" in words.split("\n")[0] else "wrong", words)
+            return _failed(name, words)
     return Found(name, "passed")
+
+
+def _failed(name: str, words: str) -> Found:
+    if "from pytest-timeout" in words:
+        return Found(name, "hung", words)
+    if _OUTSIDE.search(words):
+        return Found(name, "outside", words)
+    refusal = _REFUSAL.search(words)
+    return Found(name, "refused", refusal.group()) if refusal else Found(name, "wrong", words)
 
 
 def main(argv: list[str] | None = None) -> int:
