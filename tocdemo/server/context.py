@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from .cursors import Cursors
@@ -49,7 +48,7 @@ class Connection:
             self.app_name = str(client["application"].get("name", ""))[:128]
 
 
-@dataclass
+@dataclass(slots=True)
 class Context:
     """One command while it runs. `name` is in lower case; `deadline` is a time of `time.monotonic()`.
 
@@ -69,21 +68,25 @@ class Context:
     transaction: Transaction | None = None
     session: Session | None = None
     deadline: float = float("inf")
+    _namespace: str = ""  # by hand, for Python 3.11's `cached_property` takes a lock each time
 
     @property
     def database(self) -> str:
         """The database that the command is for."""
         return self.command["$db"]
 
-    @cached_property
+    @property
     def namespace(self) -> str:
         """Database and collection of a command whose value is a collection's name."""
+        if self._namespace:
+            return self._namespace
         name = next(iter(self.command.values()))
         if not isinstance(name, str):
             raise CommandError(73, f"collection name has invalid type {type(name).__name__}")
         if self.database == "local" and name == "oplog.rs":
             raise not_implemented("the oplog (local.oplog.rs)")
-        return f"{self.database}.{name}"
+        self._namespace = f"{self.database}.{name}"
+        return self._namespace
 
     def attempt(self, statement: Callable[..., _T], *arguments: Any) -> _T:
         """Run a statement, again from its start whenever it met a document that a transaction has claimed.

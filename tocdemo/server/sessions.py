@@ -232,6 +232,8 @@ class Sessions:
 
     def expire(self) -> float:
         """Abort the transactions whose time is over; how many seconds the next one has."""
+        if not self._in_progress:
+            return self.lifetime
         now = time.monotonic()
         for session in [session for session in self._in_progress if session.expires <= now]:
             self.abort(session)

@@ -46,15 +46,16 @@ class Command:
         if not self.fields and self.collection is no_collection:
             return
         own = next(iter(command))
-        for name, value in command.items():
-            if self.taken is not None and name not in self.taken and name != own:
+        if self.taken is not None and not command.keys() <= self.taken:
+            for name in command.keys() - self.taken - {own}:
                 raise CommandError(40415, f"BSON field '{own}.{name}' is an unknown field.")
-            wanted = self.fields.get(name)
-            if wanted is not None and value is not None and not isinstance(value, wanted):
+        for name, wanted in self.fields.items():
+            value = command.get(name)
+            if value is not None and not isinstance(value, wanted):
                 kind = type(value).__name__
                 raise CommandError(14, f"BSON field '{own}.{name}' is the wrong type '{kind}'")
-            if name in UNSUPPORTED:
-                check_supported(name, value)
+        for name in () if UNSUPPORTED.isdisjoint(command) else UNSUPPORTED & command.keys():
+            check_supported(name, command[name])
 
 
 class Table(dict[str, Command]):
@@ -71,7 +72,7 @@ class Table(dict[str, Command]):
         fields, `also` names those of any type, as `strict: true` in MongoDB's IDL files asks for; without it
         the command takes every field.
         """
-        taken = None if also is None else GENERIC.union(fields, words(also))
+        taken = None if also is None else GENERIC.union(names, fields, words(also))
 
         def register(function: Function) -> Function:
             self.update({name.lower(): Command(function, fields, collection, taken) for name in names})

@@ -38,8 +38,9 @@ def _statements(context: Context, field: str) -> list[Document]:
             16, f"Write batch sizes must be between 1 and {MAX_BATCH}. Got {len(statements)} operations."
         )
     check_namespace(context.namespace)
-    if field != "documents":
-        for name in set().union(*statements) - _STATEMENT_FIELDS[field]:
+    known = _STATEMENT_FIELDS.get(field)
+    for statement in statements if known else ():
+        for name in () if statement.keys() <= known else statement.keys() - known:
             raise CommandError(40415, f"BSON field '{context.name}.{field}.{name}' is an unknown field.")
     return statements
 

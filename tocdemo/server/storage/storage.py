@@ -32,15 +32,14 @@ _MAX_HISTORY = 32
 class Storage:
     """All collections of one server.
 
-    `lock` is a condition that is held during every call, and notified whenever a transaction ends; `clock` is
-    the logical time of the last write, as `operationTime` reports it; `on_end` is called with each
-    transaction that ends, before the waiting ones wake up.
+    `lock` is a condition that is held during every call, and notified whenever a transaction ends; `on_end`
+    is called with each transaction that ends, before the waiting ones wake up.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Condition()
         self.collections: dict[str, Collection] = {}
-        self.clock = Timestamp(int(time.time()), 1)
+        self._clock = (int(time.time()), 1)
         self.on_end: Callable[[Transaction], None] = lambda transaction: None
         self._claims = Claims()
         self._history: OrderedDict[Timestamp, dict[str, Table]] = OrderedDict()
@@ -112,7 +111,8 @@ class Storage:
             self._write_live(collection, change)
 
     def _write_live(self, collection: Collection, change: Change) -> None:
-        collection.check_unique(collection.table, change)
+        if change.old is None or collection.unique_indexes:
+            collection.check_unique(collection.table, change)
         collection.writable().put(change.key, change.new, collection.unique_indexes)
         if self._claims.watching:
             self._claims.note(collection.touched(change))
@@ -162,8 +162,13 @@ class Storage:
 
     def tick(self) -> None:
         """Move the logical clock on."""
-        now, last = int(time.time()), self.clock
-        self.clock = Timestamp(now, 1) if now > last.time else Timestamp(last.time, last.inc + 1)
+        now, (seconds, count) = int(time.time()), self._clock
+        self._clock = (now, 1) if now > seconds else (seconds, count + 1)
+
+    @property
+    def clock(self) -> Timestamp:
+        """The logical time of the last write, as `operationTime` reports it."""
+        return Timestamp(*self._clock)
 
     # --- collections and indexes
 
