@@ -6,7 +6,6 @@ They must not know collections. `VERSION` is MongoDB's version that this server 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from datetime import UTC, datetime
 
@@ -117,12 +116,6 @@ def connection_status(context: Context) -> Document:
 def users_info(context: Context) -> Document:
     """There are no users."""
     return {"users": []}
-
-
-@COMMANDS.add("hostInfo")
-def host_info(context: Context) -> Document:
-    """The machine's system."""
-    return {"system": {"hostname": platform.node()}, "os": {"type": platform.system()}}
 
 
 @COMMANDS.add("getCmdLineOpts")

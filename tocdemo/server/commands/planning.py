@@ -52,7 +52,7 @@ def choose(collection: Collection | None, query: Document, sort: Document | None
         return _along(_hinted(collection, query, hint), sort)
     conditions = _conditions(query)
     usable = [index for index in collection.indexes.values() if _covers(index, query)]
-    useful = [index for index in usable if next(iter(index.pattern)) in conditions]
+    useful = [index for index in usable if _narrows(index, conditions)]
     if useful:
         return _along(max(useful, key=lambda index: _prefix(index, conditions)), sort)
     for index in usable:
@@ -67,10 +67,8 @@ def _hinted(collection: Collection, query: Document, hint: Any) -> Index:
             if not _covers(index, query):
                 raise not_implemented("a hint at a partial index whose filter the query does not imply")
             return index
-    message = (
-        "error processing query: planner returned error :: caused by :: hint provided does not correspond"
-    )
-    raise CommandError(2, f"{message} to an existing index")
+    message = "hint provided does not correspond to an existing index"
+    raise CommandError(2, f"error processing query: planner returned error :: caused by :: {message}")
 
 
 def _along(index: Index, sort: Document | None) -> Plan:
@@ -96,6 +94,20 @@ def _conditions(query: Document) -> Document:
         elif not name.startswith("$"):
             found[name] = condition
     return found
+
+
+def names_one(query: Document) -> bool:
+    """Whether the query asks for one `_id`, and nothing else."""
+    wanted = query.get("_id")
+    operators = isinstance(wanted, dict) and next(iter(wanted), "").startswith("$")
+    return query.keys() == {"_id"} and not operators
+
+
+def _narrows(index: Index, conditions: Document) -> bool:
+    """Whether the index has less to look at than the collection; a sparse one has not what is missing."""
+    path = next(iter(index.pattern))
+    sparse = index.specification.get("sparse")
+    return path in conditions and not (sparse and compile_query({path: conditions[path]})({}))
 
 
 def _prefix(index: Index, conditions: Document) -> int:

@@ -16,7 +16,7 @@ from ..storage import check_namespace, find_documents
 from .admin import VERSION_TEXT
 from .fields import NUMBER, whole_number
 from .finding import bound_query, found_documents
-from .planning import Plan, choose
+from .planning import Plan, choose, names_one
 from .table import Table, own_value
 
 COMMANDS = Table()
@@ -49,7 +49,7 @@ def find(context: Context) -> Document:
         whole_number(command, "batchSize", default=FIRST_BATCH),
         single=bool(command.get("singleBatch")),
         limited=bool(command.get("maxTimeMS")),
-        foretold=_end_is_foretold(context, query, sort, hint),
+        foretold=limit == 1 or names_one(query) or _end_is_foretold(context, query, sort, hint),
         left=limit or None,
     )
     return {"cursor": cursor}
@@ -59,8 +59,6 @@ def _end_is_foretold(context: Context, query: Document, sort: Any, hint: Any) ->
     """Whether the last document is known for the last before anybody asks for another. A scan of a collection
     or of an index does not know that (`isEOF` of the stages in MongoDB's src/mongo/db/exec).
     """
-    if "batchSize" not in context.command or "_id" in query:
-        return True
     collection = context.storage.collections.get(context.namespace)
     return collection is None or choose(collection, query, sort, hint).sorts
 
@@ -134,8 +132,9 @@ def explain(context: Context) -> Document:
     reply = {"explainVersion": "1", "queryPlanner": planner, "command": inner}
     if context.command.get("verbosity") != "queryPlanner":
         skip, limit = whole_number(statement, "skip"), abs(int(statement.get("limit") or 0))
-        found = plan.walk(documents, query)[skip : skip + limit if limit else None]
-        reply["executionStats"] = {"executionSuccess": True, "nReturned": len(found)}
+        found = plan.walk(documents, query) if hint else documents
+        number = len(found[skip : skip + limit if limit else None])
+        reply["executionStats"] = {"executionSuccess": True, "nReturned": number}
     return {**reply, "serverInfo": {"host": context.identity.address, "version": VERSION_TEXT}}
 
 
@@ -143,7 +142,7 @@ def _shown(plan: Plan, query: Document, statement: Document) -> Document:
     way = "forward" if plan.direction > 0 else "backward"
     if plan.index is None:
         stage: Document = {"stage": "COLLSCAN", "direction": way}
-    elif plan.index.name == "_id_" and query.keys() == {"_id"}:
+    elif names_one(query):
         stage = {"stage": "IDHACK"}
     else:
         partial = "partialFilterExpression" in plan.index.specification

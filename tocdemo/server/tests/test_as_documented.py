@@ -192,6 +192,10 @@ def test_explain_tells_the_plan_and_what_it_found(things):
     assert plan(n=1)["stage"] == "COLLSCAN"
     assert plan(n=2)["stage"] == "FETCH"
     assert plan(n=2)["inputStage"]["indexName"] == "n_1"
+    assert plan(_id={"$gt": 1})["inputStage"]["indexName"] == "_id_"
+    things.create_index("other", sparse=True)
+    assert plan(other=1)["stage"] == "FETCH"
+    assert plan(other=None)["stage"] == "COLLSCAN"
     assert things.find({}).sort("even").explain()["queryPlanner"]["winningPlan"]["stage"] == "SORT"
     assert things.find({}).limit(2).explain()["executionStats"]["nReturned"] == 2
     command = {"explain": {"find": "things"}, "verbosity": "queryPlanner"}
