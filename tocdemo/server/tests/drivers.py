@@ -29,6 +29,8 @@ from tocdemo.server import EmbeddedServer
 
 Outcome = Literal["passed", "skipped", "outside", "refused", "hung", "wrong"]
 _LIMIT_SECONDS = 90
+# Threads that tests leave behind would keep the process for ever.
+_PYTEST = "import os, sys, pytest; os._exit(pytest.main(sys.argv[1:]))"
 _REFUSAL = re.compile(
     r"[^\n:(]{1,80} is not implemented by this embedded"
     r"|not implemented by this embedded test server: [^\n]{0,80}"
@@ -55,22 +57,13 @@ def run_suite(folder: Path, python: str, replica_set: str | None, arguments: lis
     ignored = [f"--ignore-glob=*{name}.py" for name in _ABOUT_OTHERS]
     with EmbeddedServer(replica_set=replica_set) as server, tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        command = [
-            python,
-            "-m",
-            "pytest",
-            "-q",
-            "--tb=native",
-            "-p",
-            "no:cacheprovider",
-            "--maxfail=100000",
-            *ignored,
-        ]
-        command += ["-W", "ignore::pytest.PytestDeprecationWarning"]
-        command += [f"--junitxml={report}", f"--timeout={_LIMIT_SECONDS}", "-o", "junit_family=xunit1"]
+        options = ["-q", "--tb=native", "--maxfail=100000", "-p", "no:cacheprovider", *ignored]
+        options += ["-W", "ignore::pytest.PytestDeprecationWarning", "-o", "junit_family=xunit1"]
+        options += [f"--junitxml={report}", f"--timeout={_LIMIT_SECONDS}", *arguments]
         environment = os.environ | {"DB_IP": server.host, "DB_PORT": str(server.port)}
         environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
-        subprocess.run([*command, *arguments], cwd=folder, env=environment, stdout=sys.stderr, check=False)
+        command = [python, "-c", _PYTEST, *options]
+        subprocess.run(command, cwd=folder, env=environment, stdout=sys.stderr, check=False)
         return [_read(case) for case in ElementTree.parse(report).iter("testcase")]
 
 
