@@ -37,6 +37,15 @@ def lab_command(root: Path, document: str, *further: str) -> list[str]:
     ]
 
 
+def place_of(notebook: Path, project: Path) -> tuple[Path, str]:
+    """Return the folder that JupyterLab serves, and the notebook's path in it.
+
+    It is the project's, when the notebook lies in there; else the one that the notebook's folder lies in.
+    """
+    root = project if notebook.is_relative_to(project) else notebook.parent.parent
+    return root, notebook.relative_to(root).as_posix()
+
+
 def execute(notebook: NotebookNode, folder: Path, *, cell_seconds: int = 120) -> NotebookNode:
     """Run a copy of `notebook` from top to bottom, in a kernel whose place is `folder`, and return the copy.
 

@@ -1,10 +1,8 @@
-"""Take the course in an editor of one's own: a terminal that shows the grid whenever a file was saved.
+"""A terminal that shows the grid of a folder's tests whenever a file there was saved.
 
-`python -m tocdemo watch` calls `main`. What the keys do is given as `Actions`; this module knows terminals,
-and nothing of lessons.
+What the keys do is given as `Actions`; this module knows terminals, and nothing of lessons.
 """
 
-import argparse
 import contextlib
 import os
 import select
@@ -13,20 +11,17 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol, TextIO
 
 from tocdemo.display.looks import LOOKS
-from tocdemo.errors import BadInput, TocdemoError
-from tocdemo.runner import suite
-from tocdemo.runner.options import RunOptions
+from tocdemo.errors import TocdemoError
 from tocdemo.runner.result import COLUMNS, Run
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
-from tocdemo.subject import faults, workspace
 
 try:
     import termios
@@ -60,41 +55,6 @@ class Place:
     job: Job
     actions: Actions = Actions()
     judge: Judge | None = None
-
-
-Find = Callable[[str | None, RunOptions], Place]
-
-
-def main(argv: Sequence[str] | None = None, find: Find | None = None) -> int:
-    """Follow a lesson's place until q is pressed (0) or Ctrl-C (130), and return that exit code.
-
-    `find` returns the place of a lesson that is named, or of none.
-    """
-    parser = argparse.ArgumentParser(prog="python3 -m tocdemo watch", description=__doc__)
-    parser.add_argument("lesson", nargs="?", metavar="LESSON", help="default: the workspace as it is")
-    parser.add_argument(
-        "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
-    )
-    options = parser.parse_args(argv)
-    how = RunOptions(backend=options.backend, timeout=5.0)
-    return follow((find or of_workspace)(options.lesson, how))
-
-
-def of_workspace(lesson: str | None, options: RunOptions) -> Place:
-    """Return the learner's workspace as a place. One that is not there is made, in the incident's state.
-
-    Raises BadInput when a lesson is named: none has a place of its own.
-    """
-    if lesson is not None:
-        raise BadInput(f"There is no place for the lesson {lesson!r}: leave it out to watch the workspace")
-
-    def reset() -> object:
-        return workspace.put(faults.state("incident"), "incident")
-
-    folder = workspace.folder()
-    if not folder.exists():
-        reset()
-    return Place("workspace", Job(folder, tuple(suite.arguments_for(folder)), options), Actions(reset=reset))
 
 
 def follow(place: Place | None, terminal: "Terminal | None" = None) -> int:

@@ -24,7 +24,6 @@ from tocdemo.runner.options import RunOptions
 from tocdemo.runner.progress import silent
 from tocdemo.runner.result import Counts, Explanations, Run
 from tocdemo.subject import sources
-from tocdemo.subject import workspace as _workspace
 
 from .notebook import NOTEBOOK
 
@@ -73,9 +72,9 @@ def run(
 
 def _folder() -> Path:
     """Return the workspace's folder. Raises CannotRun when it is not there."""
-    if not _workspace.folder().exists():
-        raise CannotRun("There is no workspace yet: run lab.workspace() first")
-    return _workspace.folder()
+    if not NOTEBOOK.workspace.exists():
+        raise CannotRun("There is no workspace yet: run the lesson's first cell, or lab.workspace()")
+    return NOTEBOOK.workspace.folder
 
 
 def explain() -> Explanations:
@@ -202,12 +201,21 @@ def _progress_bar() -> Iterator[Any]:
             handle.update(HTML(""))
 
 
-def guess(passed: int, failed: int = 0, errors: int = 0) -> Counts:
-    """Note what you expect of the next run: how many tests pass, fail, and have an error in a fixture."""
+def guess(
+    words: str = "", *, passed: int | None = None, failed: int | None = None, errors: int | None = None
+) -> Counts | None:
+    """Note what you expect: in words, or how many tests pass, fail, and have an error in a fixture.
+
+    `lab.run(guess=...)` shows the numbers beside the result. Without anything there is no prediction, which
+    stops nothing. Raises BadInput for what is no number of tests.
+    """
     numbers = (passed, failed, errors)
-    if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise BadInput(f"Expected numbers of tests, such as lab.guess(passed=28, failed=0); found {numbers}")
-    return Counts(*numbers)
+    if any(number is not None and (type(number) is not int or number < 0) for number in numbers):
+        raise BadInput(f"Expected numbers of tests, such as lab.guess(passed=27, failed=1); found {numbers}")
+    if all(number is None for number in numbers):
+        print(f"Your prediction: {words}" if words else "No prediction this time.")
+        return None
+    return Counts(passed or 0, failed or 0, errors or 0)
 
 
 def script(code: str, expect: str | None = None) -> worker.Script:

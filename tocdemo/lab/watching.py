@@ -14,6 +14,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
+from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import LEFT, Cell, attributes, html_table, paragraph, words
@@ -23,9 +24,9 @@ from tocdemo.runner.options import RunOptions
 from tocdemo.runner.result import COLUMNS, Run, TestResult
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
-from tocdemo.subject import workspace as _workspace
 
 from .interrupts import IdleInterrupt, idle_interrupt
+from .notebook import NOTEBOOK
 
 _BOX = "width:2.4em;height:2.1em;text-align:center;padding:0;font-weight:bold;background-clip:padding-box"
 _PLAIN, _CHANGED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
@@ -48,19 +49,22 @@ def watch(
     The cell ends at once. `lab.watch(False)` ends the watching, and so do Kernel > Interrupt while no cell
     runs, and the end of the kernel. `folder` is another copy of the backend; without one, `lab.watch(False)`
     ends all watching. `which` and `backend` are those of `lab.run`; a test is stopped after `timeout`
-    seconds. What `judge` returns for the folder and the run is shown below the grid.
+    seconds. What `judge` returns for the folder and the run is shown below the grid: in a lesson, what
+    `lab.check` says of its exercises.
     Raises CannotRun when there is nothing to watch, and outside a notebook.
     """
     place = Path(folder).resolve() if folder is not None else None
     if not on:
         _end("Ended by lab.watch(False).", place)
         return
-    place = place or _workspace.folder()
+    place = place or NOTEBOOK.workspace.folder
     if not place.is_dir():
-        missing = "There is no workspace yet: run lab.workspace() first"
+        missing = "There is no workspace yet: run the lesson's first cell, or lab.workspace()"
         raise CannotRun(missing if folder is None else f"There is no folder {place} to watch")
     options = RunOptions(backend=backend, timeout=timeout)
     job = Job(place, tuple(suite.arguments_for(place, which)), options)
+    if folder is None:
+        judge = judge or judge_of(NOTEBOOK.lesson)
     if get_ipython() is None:
         raise CannotRun("lab.watch shows itself in a notebook; in a terminal: python3 -m tocdemo watch")
     _end("It goes on below a later cell.", place)
