@@ -37,7 +37,9 @@ _REFUSAL = re.compile(
     r"|no such command: '\w+'|'?code'?: 115\b"
 )
 # Not a server's: a name service, a machine that is a container, a second member.
-_OUTSIDE = re.compile(r"DNS query name|'container': \{'runtime'|No replica set members match selector")
+_OUTSIDE = re.compile(
+    r"DNS query name|error for test 'SRV URI|'runtime': 'docker'|No replica set members match selector"
+)
 _ABOUT_OTHERS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")
 
 
