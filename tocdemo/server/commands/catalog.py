@@ -5,8 +5,6 @@ They must not know documents.
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import Int64
 
 from ..context import Context
@@ -80,18 +78,15 @@ def list_databases(context: Context) -> Document:
     found: list[Document] = [{"name": name} for name in names]
     if not context.command.get("nameOnly"):
         for entry in found:
+            collections = context.storage.collections.items()
             size = sum(
-                len(_all_of(context, entry["name"], name)) for name in context.storage.names(entry["name"])
+                len(c.table.documents) for ns, c in collections if ns.partition(".")[0] == entry["name"]
             )
             entry |= {"sizeOnDisk": Int64(size), "empty": size == 0}
     found = list(filter(compile_query(bound_query(context, "filter")), found))
     if context.command.get("nameOnly"):
         return {"databases": found}
     return {"databases": found, "totalSize": Int64(sum(entry["sizeOnDisk"] for entry in found))}
-
-
-def _all_of(context: Context, database: str, name: str) -> Any:
-    return context.storage.collections[f"{database}.{name}"].table.documents
 
 
 @COMMANDS.add("listCollections", filter=dict, cursor=dict, also="nameOnly authorizedCollections")

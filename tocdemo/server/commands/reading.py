@@ -25,12 +25,8 @@ COMMANDS = Table()
 @COMMANDS.add(
     "find",
     collection=own_value,
-    filter=dict,
-    projection=dict,
-    sort=dict,
-    skip=NUMBER,
-    limit=NUMBER,
-    batchSize=NUMBER,
+    **dict.fromkeys(("filter", "projection", "sort"), dict),
+    **dict.fromkeys(("skip", "limit", "batchSize"), NUMBER),
     also="""hint collation singleBatch allowDiskUse min max returnKey showRecordId tailable oplogReplay
     awaitData noCursorTimeout allowPartialResults let options term readOnce collectionUUID""",
 )

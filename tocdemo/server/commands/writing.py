@@ -84,11 +84,9 @@ def update(context: Context) -> Document:
     def run(index: int, statement: Document) -> None:
         check_supported("collation", statement.get("collation"))
         compiled = _compile_update(context, statement.get("u"), _filter(context, statement), statement)
-        multi = bool(statement.get("multi"))
-        if multi and compiled.is_replacement:
+        if statement.get("multi") and compiled.is_replacement:
             raise CommandError(9, "multi update is not supported for replacement-style update")
-        upsert, hint = bool(statement.get("upsert")), statement.get("hint")
-        outcome = _update(context, compiled, multi=multi, upsert=upsert, hint=hint)
+        outcome = _update(context, compiled, statement)
         reply["n"] += outcome.matched
         reply["nModified"] += outcome.modified
         if outcome.upserted is not None:
@@ -122,20 +120,13 @@ class _Outcome:
     error: CommandError | None = None
 
 
-def _update(
-    context: Context,
-    compiled: Update,
-    *,
-    multi: bool,
-    upsert: bool,
-    sort: Document | None = None,
-    hint: Any = None,
-) -> _Outcome:
-    """One statement: everything is computed first, then written, so that a blocked one can run again as a
-    whole.
+def _update(context: Context, compiled: Update, statement: Document) -> _Outcome:
+    """One statement, or the command findAndModify: everything is computed first, then written, so that a
+    blocked one can run again as a whole.
     """
     storage, namespace, transaction = context.storage, context.namespace, context.transaction
-    found = found_documents(context, compiled.query, sort=sort, limit=0 if multi else 1, hint=hint)
+    sort, hint, limit = statement.get("sort"), statement.get("hint"), 0 if statement.get("multi") else 1
+    found = found_documents(context, compiled.query, sort=sort, limit=limit, hint=hint)
     outcome = _Outcome()
     changes: list[Change] = []
     for old in found:
@@ -149,7 +140,7 @@ def _update(
             break
         outcome.matched += 1
         outcome.before, outcome.after = old, new
-    if outcome.matched == 0 and outcome.error is None and upsert:
+    if outcome.matched == 0 and outcome.error is None and statement.get("upsert"):
         outcome.upserted = outcome.after = storage.insert(namespace, compiled.insert(), transaction)
         return outcome
     if changes:
@@ -221,10 +212,7 @@ def _remove_one(context: Context, query: Document) -> Document | None:
 
 def _modify_one(context: Context, compiled: Update) -> tuple[Document | None, Document]:
     command = context.command
-    upsert, sort, hint = bool(command.get("upsert")), command.get("sort"), command.get("hint")
-    outcome = context.attempt(
-        lambda: _update(context, compiled, multi=False, upsert=upsert, sort=sort, hint=hint)
-    )
+    outcome = context.attempt(_update, context, compiled, command)
     if outcome.error is not None:
         raise outcome.error
     last: Document = {"n": outcome.matched, "updatedExisting": outcome.matched > 0}
