@@ -142,7 +142,7 @@ class Dispatcher:
         if "apiVersion" in command or "apiStrict" in command or "readConcern" in command:
             check_generic(name, command)
         known.check_types(command)
-        if self._identity.replica_set is None and _members(command) > 1:
+        if "writeConcern" in command and self._identity.replica_set is None and _members(command) > 1:
             raise CommandError(2, "cannot use 'w' > 1 when a host is not replicated")
         if command.get("maxTimeMS"):
             context.deadline = time.monotonic() + _milliseconds(command["maxTimeMS"])
