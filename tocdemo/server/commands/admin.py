@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from bson import Int64
 
 from ..context import Context
-from ..errors import CommandError
+from ..errors import CommandError, not_implemented
 from ..framing import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
 from ..query.values import Document, is_number
 from ..sessions import SESSION_MINUTES
@@ -147,7 +147,7 @@ def set_parameter(context: Context) -> Document:
     need_admin(context)
     seconds = context.command.get("transactionLifetimeLimitSeconds")
     if seconds is None:
-        raise CommandError(72, "only transactionLifetimeLimitSeconds can be set")
+        raise not_implemented(f"setting the parameter '{list(context.command)[1]}'")
     if not is_number(seconds) or seconds < 1:
         raise CommandError(2, f"transactionLifetimeLimitSeconds must be at least 1 second, not {seconds!r}")
     was, context.sessions.lifetime = context.sessions.lifetime, float(seconds)
