@@ -5,7 +5,6 @@ that is changed is that it stops before its second write. Knows nothing of fault
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from tocdemo.runner import databases
+from tocdemo.runner import databases, environment
 from tocdemo.server import EmbeddedServer
 
 # Seconds after which the server gives up a transaction whose client is dead. MongoDB's own limit is 60
@@ -93,10 +92,11 @@ def _kill_when_between(folder: Path, own: databases.Database, book_id: str) -> N
     child = subprocess.Popen(
         [sys.executable, "-c", _SCRIPT, book_id],
         cwd=folder,
-        env=dict(os.environ) | own.environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment.of_child(own.environment() | {"PYTHONDONTWRITEBYTECODE": "1"}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     with child:
         assert child.stdout is not None and child.stderr is not None  # noqa: PT018 (they are pipes)
