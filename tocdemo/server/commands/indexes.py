@@ -39,7 +39,7 @@ def create_indexes(context: Context) -> Document:
     if not specifications:
         raise CommandError(2, "Must specify at least one index to create")
     created = not storage.has(namespace, context.transaction)
-    if context.transaction is not None and not created:
+    if context.transaction is not None and namespace in context.transaction.snapshot:
         raise CommandError(
             263, "Cannot create new indexes on existing collection in a multi-document transaction."
         )

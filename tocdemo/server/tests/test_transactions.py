@@ -256,6 +256,21 @@ def test_of_two_that_make_one_collection_the_second_to_commit_gets_a_write_confl
     assert replica_client.d.new.count_documents({}) == 1
 
 
+def test_an_index_can_be_made_on_a_collection_of_the_same_transaction(replica_client, books):
+    """The manual, "Transactions", "Create Collections and Indexes in a Transaction"; on one that was there
+    before it cannot (OperationNotSupportedInTransaction).
+    """
+    with replica_client.start_session() as session:
+        with session.start_transaction():
+            replica_client.d.create_collection("new", session=session)
+            replica_client.d.new.create_index("a", session=session)
+        assert "a_1" in replica_client.d.new.index_information()
+        session.start_transaction()
+        with pytest.raises(OperationFailure) as caught:
+            books.create_index("a", session=session)
+        assert caught.value.code == 263
+
+
 def test_a_collection_that_a_transaction_sees_cannot_be_made_again(replica_client, books):
     """jstests/core/txns/create_collection_parallel.js and create_collection.js: NamespaceExists."""
     with replica_client.start_session() as session:
