@@ -44,12 +44,12 @@ def project(tmp_path):
 
 
 def rules(path, **installed) -> list[tuple[str, str, int]]:
-    return [(f.rule, f.file, f.line) for f in check(path, installed)]
+    return [(f.rule, f.file, f.line) for f in check(path, installed=installed)]
 
 
 def test_a_copied_name_whose_original_is_rebound_is_found(project):
     root = project(app__base=BASE, app__toc="from .base import books\n", conftest=REBINDING)
-    (finding,) = check(root, {})
+    (finding,) = check(root, installed={})
     assert (finding.rule, finding.file, finding.line) == ("copied-name", "app/toc.py", 1)
     assert "conftest.py:8 puts another object there" in finding.why
     assert finding.change == "write `from . import base` there, and base.books wherever the bare name is used"
@@ -66,7 +66,7 @@ def test_a_copied_name_whose_original_is_rebound_is_found(project):
 def test_copies_of_copies_and_aliases_are_traced_to_the_module_that_made_the_object(project, copy, change):
     root = project(app__base=BASE, use=copy + "\n", conftest=REBINDING)
     (root / "app" / "__init__.py").write_text("from .base import books\n")
-    found = {finding.file: finding.change for finding in check(root, {})}
+    found = {finding.file: finding.change for finding in check(root, installed={})}
     assert set(found) == {"use.py", "app/__init__.py"}
     assert change in found["use.py"]
     assert "base.books" in found["use.py"]
@@ -102,7 +102,7 @@ def test_a_lock_and_a_client_from_a_helper_count_too(project):
         app__toc="from .base import lock, mongo, name\n",
         conftest="from app import base\n\n\ndef renew():\n    base.lock = base.mongo = base.name = None\n",
     )
-    (finding,) = check(root, {})
+    (finding,) = check(root, installed={})
     assert "copies lock, mongo from app.base" in finding.why
 
 
@@ -149,13 +149,14 @@ def test_an_event_loop_override_is_found(project):
 
 
 SCOPED = """
+    import asyncpg
     import pytest
     import pytest_asyncio
 
 
     @pytest_asyncio.fixture(scope="session"{loop})
     async def client():
-        yield object()
+        yield await asyncpg.create_pool()
 
 
     @pytest.fixture
