@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .kept import MODULE, Kept, fills_once
-from .libraries import LIVE_VERBS, LOOPS
+from .libraries import LIVE_VERBS, LOOPS, MAKERS, WRAPPERS
 from .names import called, constants, keyword, last_name, walk
 from .project import Def, File, Project, Target
 from .sources import dotted
@@ -91,7 +91,7 @@ class Reader:
     def _overrides(self) -> Iterator[str]:
         """FastAPI's `app.dependency_overrides[get_db] = …`: the dependency is not called then."""
         for file in self.project.files:
-            for node in ast.walk(file.source.tree):
+            for node in walk(file.source.tree) if "dependency_overrides" in file.text else ():
                 if isinstance(node, ast.Subscript) and last_name(node.value) == "dependency_overrides":
                     if target := self.project.target(file, node.slice):
                         yield ".".join((target.root, *target.rest))
@@ -143,10 +143,21 @@ class _Body:
     def _holds(self, node: ast.expr) -> str | None:
         """Return the root of the kept object that the expression gives: a name, an item, a factory's call."""
         while isinstance(node, (ast.Subscript, ast.Call, ast.Attribute)):
-            if (root := self._root(node)) is not None:
+            if (root := self._root(node) or self._built_from(node)) is not None:
                 return root
             node = node.func if isinstance(node, ast.Call) else node.value
         return self._root(node)
+
+    def _built_from(self, node: ast.expr) -> str | None:
+        """Return the kept object of which the call makes another: `Redis(connection_pool=pool)`, `Service(client)`."""
+        if not isinstance(node, ast.Call):
+            return None
+        full = self.file.full_name(node.func) or ""
+        target = self._target(node.func)
+        if full not in MAKERS and full not in WRAPPERS and not (target and target.class_ and not target.rest):
+            return None
+        arguments = (*node.args, *(k.value for k in node.keywords))
+        return next((root for argument in arguments if (root := self._root(argument))), None)
 
     def _root(self, node: ast.expr) -> str | None:
         if isinstance(node, ast.Call):
@@ -175,7 +186,7 @@ class _Body:
             if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None and depth < 4:
                 value = node.value.value if isinstance(node.value, ast.Await) else node.value
                 chain = dotted(value)
-                if chain is not None and chain[0] not in function.local:
+                if chain is not None and (chain[0] in ("self", "cls") or chain[0] not in function.local):
                     target = self._seen(function, value)
                     root = ".".join((target.root, *target.rest)) if target else ""
                     if root in self.reader.kept:
@@ -355,11 +366,9 @@ class _Body:
         return None
 
     def _sets(self) -> None:
-        for root, places in self.project.rebound.items():
-            for place in places:
-                same = place.function is not None and place.function.node is self.function.node
-                if same and (place.patch or not fills_once(self.function, root)):
-                    self.found.sets.add(root)
+        for root, place in self.project.rebound_by.get(id(self.function.node), []):
+            if place.patch or not fills_once(self.function, root):
+                self.found.sets.add(root)
 
 
 def made_class(project: Project, function: Def) -> Target | None:

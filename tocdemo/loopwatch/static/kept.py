@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .names import FUNCTIONS, body, called, defaults, last_name
+from .names import FUNCTIONS, body, called, defaults, last_name, walk
 from .project import Def, File, Project, Rebinding
 from .sources import assigned_names, dotted
 from .things import Thing, Things
@@ -35,8 +35,8 @@ class Kept:
 
 def knows_loops(file: File, node: ast.AST) -> bool:
     """Whether the code below the node asks for the loop or the task that runs: then it knows what it does."""
-    return any(
-        isinstance(n, ast.Call) and (file.full_name(n.func) or "") in LOOP_CALLS for n in ast.walk(node)
+    return file.asks_for_loops and any(
+        isinstance(n, ast.Call) and (file.full_name(n.func) or "") in LOOP_CALLS for n in walk(node)
     )
 
 
@@ -158,7 +158,6 @@ def _filled_dict(function: Def, project: Project, things: Things) -> Iterator[Ke
     """A module's dictionary that a function fills: `_clients[name] = …`, `_locks.setdefault(name, …)`."""
     if knows_loops(function.file, function.node):
         return
-    names = things.local(function)
     for node in body(function.node):
         holder: ast.expr | None = None
         value: ast.expr | None = None
@@ -172,7 +171,7 @@ def _filled_dict(function: Def, project: Project, things: Things) -> Iterator[Ke
         target = project.target(function.file, holder)
         if target is None or target.rest or not _is_dict(target.file, target.name):
             continue
-        thing = things.of(function.file, value, names)
+        thing = things.of(function.file, value, things.local(function))
         if thing and not thing.kept:
             root = target.root
             yield Kept(root, target.name, CACHE, function.file, node.lineno, replace(thing, kept=root))

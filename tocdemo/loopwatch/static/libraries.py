@@ -35,6 +35,7 @@ _MAKERS = (
     *(Maker(f"asyncio.{n}", "asyncio", n.lower(), WAITS, _MIXIN) for n in ("Lock", "Event", "Condition", "Queue")),
     *(Maker(f"asyncio.{n}", "asyncio", "queue", WAITS, _MIXIN) for n in ("PriorityQueue", "LifoQueue")),
     *(Maker(f"asyncio.{n}", "asyncio", "semaphore", WAITS, _MIXIN) for n in ("Semaphore", "BoundedSemaphore")),
+    Maker("anyio.Event", "anyio", "event", WAITS, "AnyIO 4.16.0, _backends/_asyncio.py: Event holds asyncio's"),
     Maker("asyncio.Barrier", "asyncio", "barrier", WAITS, "CPython 3.11, asyncio/locks.py: Barrier"),
     Maker("asyncio.Future", "asyncio", "future", MADE, "CPython 3.11, asyncio/futures.py: Future.__init__"),
     Maker("asyncio.create_task", "asyncio", "task", MADE, "CPython 3.11, asyncio/tasks.py: create_task", True),

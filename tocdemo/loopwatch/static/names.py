@@ -6,7 +6,7 @@ It knows no file and no project.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from .sources import dotted
@@ -16,20 +16,33 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NESTED = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
 
 
-def walk(node: ast.AST, nested: bool = True) -> Iterator[ast.AST]:
-    """Yield what is below the node, in the order of the lines; `nested` functions and classes as well, or not."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if nested or not isinstance(child, _NESTED):
-            yield from walk(child, nested)
+def walk(node: ast.AST, nested: bool = True) -> list[ast.AST]:
+    """Return what is below the node, in the order of the lines; `nested` functions and classes as well, or not."""
+    return _once(node, "_below" if nested else "_own", lambda: _below(ast.iter_child_nodes(node), nested))
 
 
-def body(node: ast.AST, nested: bool = False) -> Iterator[ast.AST]:
-    """Yield what is in the function's body: no decorators, defaults or annotations."""
-    for statement in getattr(node, "body", []):
-        yield statement
-        if nested or not isinstance(statement, _NESTED):
-            yield from walk(statement, nested)
+def body(node: ast.AST, nested: bool = False) -> list[ast.AST]:
+    """Return what is in the function's body: no decorators, defaults or annotations."""
+    return _once(node, "_body" if nested else "_own_body", lambda: _below(getattr(node, "body", []), nested))
+
+
+def _once(node: ast.AST, name: str, read: Callable[[], list[ast.AST]]) -> list[ast.AST]:
+    """Keep the list with the node itself: the same functions are read by many rules."""
+    kept = vars(node).get(name)
+    if kept is None:
+        kept = vars(node)[name] = read()
+    return kept
+
+
+def _below(children: Iterable[ast.AST], nested: bool) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    waiting = list(children)[::-1]
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        if nested or not isinstance(node, _NESTED):
+            waiting += list(ast.iter_child_nodes(node))[::-1]
+    return found
 
 
 def bound_names(function: Function) -> Iterator[str]:

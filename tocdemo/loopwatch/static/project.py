@@ -61,7 +61,7 @@ class File:
     def aliases(self) -> dict[str, str]:
         """What each imported name stands for, as an absolute name; imports in functions count too."""
         found = {}
-        for node in ast.walk(self.source.tree):
+        for node in walk(self.source.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     found[alias.asname or alias.name.partition(".")[0]] = (
@@ -84,6 +84,11 @@ class File:
     def functions(self) -> Iterator[Function]:
         for found in self.source.functions.values():
             yield from found
+
+    @cached_property
+    def asks_for_loops(self) -> bool:
+        """Whether the text has a word with which a loop or a task is asked for."""
+        return any(word in self.text for word in ("_running_loop", "_event_loop", "current_"))
 
     @cached_property
     def classes(self) -> dict[str, ast.ClassDef]:
@@ -205,6 +210,16 @@ class Project:
                     found.setdefault(name, []).append(rebinding)
         return found
 
+    @cached_property
+    def rebound_by(self) -> dict[int, list[tuple[str, Rebinding]]]:
+        """The rebindings by the function (its node's id) that does them."""
+        found: dict[int, list[tuple[str, Rebinding]]] = {}
+        for name, places in self.rebound.items():
+            for place in places:
+                if place.function is not None:
+                    found.setdefault(id(place.function.node), []).append((name, place))
+        return found
+
 
 def _files(paths: Sequence[Path], base: Path) -> list[File]:
     found = sorted({path for given in paths for path in _python_files(given)})
@@ -267,7 +282,7 @@ def _rebindings(file: File) -> Iterator[tuple[str, Rebinding]]:
         for node in walk(function.node):
             inside.add(id(node))
             yield from _sets(file, function, node)
-    for node in ast.walk(file.source.tree):
+    for node in walk(file.source.tree):
         if id(node) not in inside:
             yield from _sets(file, None, node)
 

@@ -65,6 +65,7 @@ class Suite:
         self.project = project
         self.dialect = dialect
         self._settings: dict[str, Settings] = {}
+        self._conftests: dict[File, list[File]] = {}
         self._top = read_settings(project.base)
         self.fixtures: dict[str, list[Fixture]] = {}
         for file in project.files:
@@ -72,6 +73,7 @@ class Suite:
                 if (decorator := fixture_decorator(file, code.node)) is not None:
                     fixture = self._fixture(code, decorator)
                     self.fixtures.setdefault(fixture.name, []).append(fixture)
+        self._autouse = [fixture for same in self.fixtures.values() for fixture in same if fixture.autouse]
         self._moved = dict(self._moved_scopes())
         self.tests = [test for file in project.files if self.is_test_file(file) for test in self._tests(file)]
         self._used: dict[int, list[Fixture]] = {}
@@ -131,11 +133,16 @@ class Suite:
         if user.file is other:
             return True
         if other.path.name == "conftest.py":
-            return other.path.parent in user.file.path.parents
-        return any(self._imports(file, fixture) for file in self.project.files if self._above(file, user.file))
+            return other in self._above(user.file)
+        return any(self._imports(file, fixture) for file in self._above(user.file))
 
-    def _above(self, file: File, user: File) -> bool:
-        return file is user or (file.path.name == "conftest.py" and file.path.parent in user.path.parents)
+    def _above(self, user: File) -> list[File]:
+        """Return the file, and the conftests above it."""
+        if user not in self._conftests:
+            parents = set(user.path.parents)
+            found = [f for f in self.project.files if f.path.name == "conftest.py" and f.path.parent in parents]
+            self._conftests[user] = [user, *found]
+        return self._conftests[user]
 
     def _imports(self, file: File, fixture: Fixture) -> bool:
         if fixture.node.name in file.aliases:
@@ -157,9 +164,7 @@ class Suite:
         if id(test) in self._used:
             return self._used[id(test)]
         waiting = [(test.code, name) for name in self._asked(test)]
-        waiting += [
-            (test.code, n) for n, fs in self.fixtures.items() for f in fs if f.autouse and self.sees(test.code, f)
-        ]
+        waiting += [(test.code, f.name) for f in self._autouse if self.sees(test.code, f)]
         found: list[Fixture] = []
         while waiting:
             user, name = waiting.pop()

@@ -48,6 +48,7 @@ class Things:
         self._returned: dict[str, Thing | None] = {}
         self._fields: dict[tuple[str, str], dict[str, Thing]] = {}
         self._named: dict[str, Thing | None] = {}
+        self._local: dict[Def, dict[str, Thing]] = {}
 
     def of(self, file: File, node: ast.expr | None, names: Mapping[str, Thing] | None = None) -> Thing | None:
         """Return what the expression makes or names; `names` are the local names that are known already."""
@@ -94,7 +95,9 @@ class Things:
 
     def local(self, function: Def) -> dict[str, Thing]:
         """Return what the names of the function are bound to in its body."""
-        found: dict[str, Thing] = {}
+        if function in self._local:
+            return self._local[function]
+        found = self._local[function] = {}
         for names, value in bindings(function.node):
             if thing := self.of(function.file, value, found):
                 found.update(dict.fromkeys(names, thing))
@@ -159,6 +162,10 @@ class Things:
     def _call(self, file: File, call: ast.Call, names: Mapping[str, Thing] | None) -> Thing | None:
         made = self._maker(file, call.func)
         if made is not None:
+            pool = keyword(call, "connection_pool") or keyword(call, "connector")
+            given = self.of(file, pool, names) if pool is not None else None
+            if given is not None:
+                return given
             return self._bound(Thing(made, file, call.lineno), call)
         full = file.full_name(call.func) or ""
         if full == "collections.defaultdict" and call.args and (made := self._maker(file, call.args[0])):
