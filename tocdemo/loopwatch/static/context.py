@@ -12,19 +12,22 @@ from pathlib import Path
 
 from .facts import Reader
 from .findings import Finding
-from .kept import Kept, find_kept
+from .objects.kept import Kept, find_kept
+from .objects.things import Things
 from .project import Def, File, Project
 from .reach import Reach
 from .settings import Dialect
 from .suite import Suite
-from .things import Things
 
 
 class Context:
-    """One check: `installed` has the versions of the packages by name; `python` is the version that runs the tests."""
+    """One check: `installed` has the packages' versions by name; `python` is the one that runs the tests."""
 
     def __init__(
-        self, paths: Sequence[Path], installed: Mapping[str, str], python: tuple[int, int] = sys.version_info[:2]
+        self,
+        paths: Sequence[Path],
+        installed: Mapping[str, str],
+        python: tuple[int, int] = sys.version_info[:2],
     ) -> None:
         self.installed = installed
         self.python = python

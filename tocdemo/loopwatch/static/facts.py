@@ -6,22 +6,28 @@ It reads one body at a time. It must not know tests, loops or rules.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .kept import MODULE, Kept, fills_once
-from .libraries import LIVE_VERBS, LOOPS, MAKERS, WRAPPERS
-from .names import called, constants, keyword, last_name, walk
+from .names import called, last_name, walk
+from .objects.kept import Kept, fills_once
+from .objects.libraries import LIVE_VERBS, LOOPS, MAKERS, WRAPPERS
+from .objects.things import bindings, made_class
 from .project import Def, File, Project, Target
+from .routes import VERBS, requested_path
 from .sources import dotted
-from .things import bindings
 
 RUNNERS = {"asyncio.run", "anyio.run", "asyncio.Runner.run", "uvloop.run"}
 _CONCURRENT = {"gather", "create_task", "ensure_future", "TaskGroup", "create_task_group", "as_completed"}
 _CONCURRENT |= {"start_soon"}
-_LOOP_CALLS = {"create_task", "create_future", "run_in_executor", "call_soon", "call_later", "call_soon_threadsafe"}
-_VERBS = {"get", "post", "put", "patch", "delete", "head", "options", "request", "websocket_connect", "stream"}
+_LOOP_CALLS = {
+    "create_task",
+    "create_future",
+    "run_in_executor",
+    "call_soon",
+    "call_later",
+    "call_soon_threadsafe",
+}
 _PATCHING = {"setattr", "patch", "object", "delattr"}
 
 
@@ -36,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """A call that runs a coroutine on a loop of its own: `asyncio.run(work())`; the functions that it runs."""
+    """A call that runs coroutines of these functions on a loop of its own: `asyncio.run(work())`."""
 
     functions: tuple[Def, ...]
     line: int
@@ -44,7 +50,7 @@ class Run:
 
 @dataclass
 class Facts:
-    """`uses` and `closes` are roots of kept objects with a line; `sets` are names that are given a new value."""
+    """`uses` and `closes` are roots of kept objects, `sets` are names that are given a new value."""
 
     uses: dict[str, int] = field(default_factory=dict)
     closes: set[str] = field(default_factory=set)
@@ -57,7 +63,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Given:
-    """What the parameters of a function are: instances of the project's classes, or kept objects (by root)."""
+    """What a function's parameters are: instances of the project's classes, or kept objects (by root)."""
 
     instances: Mapping[str, Target] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
@@ -93,8 +99,9 @@ class Reader:
         for file in self.project.files:
             for node in walk(file.source.tree) if "dependency_overrides" in file.text else ():
                 if isinstance(node, ast.Subscript) and last_name(node.value) == "dependency_overrides":
-                    if target := self.project.target(file, node.slice):
-                        yield ".".join((target.root, *target.rest))
+                    target = self.project.target(file, node.slice)
+                    if target is not None:
+                        yield target.full
 
 
 class _Body:
@@ -149,12 +156,12 @@ class _Body:
         return self._root(node)
 
     def _built_from(self, node: ast.expr) -> str | None:
-        """Return the kept object of which the call makes another: `Redis(connection_pool=pool)`, `Service(client)`."""
+        """Return the kept object from which the call makes another: `Redis(connection_pool=pool)`."""
         if not isinstance(node, ast.Call):
             return None
         full = self.file.full_name(node.func) or ""
         target = self._target(node.func)
-        if full not in MAKERS and full not in WRAPPERS and not (target and target.class_ and not target.rest):
+        if full not in MAKERS and full not in WRAPPERS and not (target and target.is_class):
             return None
         arguments = (*node.args, *(k.value for k in node.keywords))
         return next((root for argument in arguments if (root := self._root(argument))), None)
@@ -177,7 +184,7 @@ class _Body:
         target = self._target(node)
         if target is None:
             return None
-        root = ".".join((target.root, *target.rest))
+        root = target.full
         return root if root in self.reader.kept else None
 
     def factory(self, function: Def, depth: int = 0) -> str | None:
@@ -188,11 +195,12 @@ class _Body:
                 chain = dotted(value)
                 if chain is not None and (chain[0] in ("self", "cls") or chain[0] not in function.local):
                     target = self._seen(function, value)
-                    root = ".".join((target.root, *target.rest)) if target else ""
+                    root = target.full if target else ""
                     if root in self.reader.kept:
                         return root
-                if isinstance(value, ast.Subscript) and (target := self._seen(function, value.value)):
-                    if target.root in self.reader.kept:
+                if isinstance(value, ast.Subscript):
+                    target = self._seen(function, value.value)
+                    if target is not None and target.root in self.reader.kept:
                         return target.root
                 if isinstance(value, ast.Call):
                     target = self._seen(function, value.func)
@@ -234,16 +242,16 @@ class _Body:
     def _value(self, target: Target) -> Target | None:
         """Return the class of which a module's global is an instance."""
         for value in target.file.values.get(target.name, []):
-            if isinstance(value, ast.Call) and (made := self.project.target(target.file, value.func)):
-                if made.class_ and not made.rest:
-                    return made
+            made = self.project.target(target.file, value.func) if isinstance(value, ast.Call) else None
+            if made is not None and made.is_class:
+                return made
         return None
 
     def _instance(self, node: ast.expr | None) -> Target | None:
         """Return the class of which the expression makes or names an instance."""
         if isinstance(node, ast.Call):
             target = self._target(node.func)
-            if target and target.class_ and not target.rest:
+            if target and target.is_class:
                 return target
             if target and target.function is not None:
                 return self._made_by(target.function)
@@ -266,9 +274,11 @@ class _Body:
             return Target(file, owner.name, tuple(names))
         for base in owner.bases:
             target = self.project.target(file, base)
-            if target and target.class_ and not target.rest:
-                if found := self._member(target.file, target.class_, names, depth + 1):
-                    return found
+            found = None
+            if target is not None and target.class_ and target.is_class:
+                found = self._member(target.file, target.class_, names, depth + 1)
+            if found is not None:
+                return found
         return None
 
     def _same(self, node: ast.expr) -> str | None:
@@ -282,22 +292,34 @@ class _Body:
 
     # -- what is done --------------------------------------------------------------------------------------
 
+    def _closed(self, node: ast.AST) -> str | None:
+        """Return the root of the kept object that the call closes, disposes of or clears."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return None
+        return self._same(node.func.value) if node.func.attr in LIVE_VERBS else None
+
     def _awaited(self, node: ast.expr) -> None:
         """Note the kept objects in an expression that is awaited, and those that it closes."""
         for part in [node, *walk(node)]:
-            if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
-                if part.func.attr in LIVE_VERBS and (root := self._same(part.func.value)):
-                    self.found.closes.add(root)
-                    return
+            root = self._closed(part)
+            if root is not None:
+                self.found.closes.add(root)
+                return
         for part in [node, *walk(node)]:
-            if isinstance(part, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) and (root := self._root(part)):
-                if self.reader.kept[root].thing.maker.name not in LOOPS:
-                    self.found.uses.setdefault(root, part.lineno)
+            if not isinstance(part, ast.expr) or (root := self._root(part)) is None:
+                continue
+            if self.reader.kept[root].thing.maker.name not in LOOPS:
+                self.found.uses.setdefault(root, part.lineno)
 
     def _entered(self, node: ast.expr) -> None:
         root = self._root(node)
         kept = self.reader.kept.get(root) if root else None
-        if root and kept and kept.thing.maker.library in ("httpx", "aiohttp", "redis", "openai") and not kept.thing.via:
+        if (
+            root
+            and kept
+            and kept.thing.maker.library in ("httpx", "aiohttp", "redis", "openai")
+            and not kept.thing.via
+        ):
             self.found.closes.add(root)  # `async with client:` closes it at the end
         else:
             self._awaited(node)
@@ -307,9 +329,8 @@ class _Body:
         self.found.concurrent |= name in _CONCURRENT
         if name in _PATCHING:
             return
-        if name in LIVE_VERBS and isinstance(call.func, ast.Attribute):
-            if root := self._same(call.func.value):
-                self.found.closes.add(root)
+        if closed := self._closed(call):
+            self.found.closes.add(closed)
         if name in ("create_task", "ensure_future", "start_soon", "run_until_complete"):
             for argument in call.args:
                 self._awaited(argument)
@@ -319,7 +340,7 @@ class _Body:
                 self.found.uses.setdefault(root, call.lineno)
         self._callees(call)
         self._runs(call, name)
-        if name in _VERBS and (path := self._path(call, name)) is not None:
+        if name in VERBS and (path := requested_path(call, name)) is not None:
             client = (dotted(getattr(call.func, "value", call.func)) or [""])[0]
             self.found.requests.append(Request(path, call.lineno, client))
 
@@ -334,7 +355,11 @@ class _Body:
                 made = self._member(target.file, target.class_, ["__init__"])
                 target = made or target
             function = target.function
-            if function is None and target.rest and target.rest[-1] in ("delay", "apply", "apply_async", "__wrapped__"):
+            if (
+                function is None
+                and target.rest
+                and target.rest[-1] in ("delay", "apply", "apply_async", "__wrapped__")
+            ):
                 function = Target(target.file, target.name, target.rest[:-1]).function
             if function is None or self._is_depends_override(call, function):
                 continue
@@ -354,82 +379,7 @@ class _Body:
         if functions:
             self.found.runs.append(Run(tuple(f for f in functions if f), call.lineno))
 
-    def _path(self, call: ast.Call, name: str) -> str | None:
-        """Return the path of a request, with `{}` for what is not a constant."""
-        place = 1 if name in ("request", "stream") else 0
-        value = call.args[place] if len(call.args) > place else keyword(call, "url")
-        if isinstance(value, ast.Constant) and isinstance(value.value, str) and "/" in value.value:
-            return re.sub(r"^https?://[^/]*", "", value.value).partition("?")[0]
-        if isinstance(value, ast.JoinedStr):
-            parts = [str(p.value) if isinstance(p, ast.Constant) else "{}" for p in value.values]
-            return re.sub(r"^(https?://[^/]*|\{\}(?=/))", "", "".join(parts)).partition("?")[0]
-        return None
-
     def _sets(self) -> None:
         for root, place in self.project.rebound_by.get(id(self.function.node), []):
             if place.patch or not fills_once(self.function, root):
                 self.found.sets.add(root)
-
-
-def made_class(project: Project, function: Def) -> Target | None:
-    """Return the class of the project of which the function returns or yields an instance."""
-    names = {name: value for names, value in bindings(function.node) for name in names}
-    for node in walk(function.node):
-        if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
-            value = node.value
-            if isinstance(value, ast.Name) and value.id in names:
-                value = names[value.id]
-            if isinstance(value, ast.Call) and (target := project.target(function.file, value.func)):
-                if target.class_ and not target.rest:
-                    return target
-            if isinstance(value, ast.Name) and value.id not in function.local:
-                target = project.target(function.file, value)
-                for given in target.file.values.get(target.name, []) if target and not target.rest else []:
-                    made = project.target(target.file, given.func) if target and isinstance(given, ast.Call) else None
-                    if made and made.class_ and not made.rest:
-                        return made
-    return None
-
-
-@dataclass(frozen=True, eq=False)
-class Route:
-    """A handler of a web application: what its path may be, and its function."""
-
-    pattern: re.Pattern[str]
-    function: Def
-
-    def answers(self, path: str) -> bool:
-        return self.pattern.search(path) is not None
-
-
-def routes(project: Project) -> list[Route]:
-    """Return the handlers that decorators such as `@router.get("/items/{id}")` register."""
-    found = []
-    for file in project.files:
-        for function in file.defs.values():
-            for decorator in function.node.decorator_list:
-                if isinstance(decorator, ast.Call) and last_name(decorator.func) in {*_VERBS, "route", "api_route", "websocket"}:
-                    first = decorator.args[0] if decorator.args else keyword(decorator, "path")
-                    if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                        path = _prefix(file, decorator.func) + first.value
-                        found.append(Route(_pattern(path), function))
-    return found
-
-
-def _prefix(file: File, func: ast.expr) -> str:
-    chain = dotted(func) or [""]
-    for value in file.values.get(chain[0], []):
-        prefix = constants(value).get("prefix")
-        if isinstance(prefix, str):
-            return prefix
-    return ""
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{[^}]*\}", path)
-    text = "[^/]+".join(re.escape(part) for part in parts)
-    begin = "^" if path.strip("/") == "" else ""
-    return re.compile(f"{begin}{text}/?$")
-
-
-__all__ = ["MODULE", "Facts", "Reader", "Request", "Route", "Run", "made_class", "routes"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to change: `rule` is its kind, `file` is relative to the checked folder, or to the current one."""
+    """One thing to change: `rule` is its kind, `file` is relative to the current or the checked folder."""
 
     rule: str
     file: str

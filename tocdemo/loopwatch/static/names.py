@@ -17,7 +17,7 @@ _NESTED = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
 
 
 def walk(node: ast.AST, nested: bool = True) -> list[ast.AST]:
-    """Return what is below the node, in the order of the lines; `nested` functions and classes as well, or not."""
+    """Return what is below the node, in the order of the lines, also in `nested` functions or not."""
     return _once(node, "_below" if nested else "_own", lambda: _below(ast.iter_child_nodes(node), nested))
 
 
@@ -46,7 +46,7 @@ def _below(children: Iterable[ast.AST], nested: bool) -> list[ast.AST]:
 
 
 def bound_names(function: Function) -> Iterator[str]:
-    """Yield the names that the function binds itself, those of nested functions too; not what it calls global."""
+    """Yield the names that the function and those in it bind themselves; not what they call global."""
     outside = {n for node in walk(function) if isinstance(node, ast.Global) for n in node.names}
     for node in walk(function):
         if isinstance(node, ast.arg) and node.arg not in outside:

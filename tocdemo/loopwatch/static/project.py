@@ -38,7 +38,7 @@ class Def:
 
     @cached_property
     def local(self) -> frozenset[str]:
-        """The names that are the function's own: its parameters, and what it assigns and does not call global."""
+        """The names that are the function's own: its parameters, and what it assigns."""
         return frozenset(bound_names(self.node))
 
 
@@ -96,7 +96,7 @@ class File:
 
     @cached_property
     def defs(self) -> dict[str, Def]:
-        """The functions of the module and of its classes: "name" or "Class.name" to the last one so called."""
+        """The functions of the module and of its classes, by "name" or "Class.name"."""
         found = {}
         for node in self.source.statements:
             if isinstance(node, FUNCTIONS):
@@ -134,6 +134,15 @@ class Target:
     def function(self) -> Def | None:
         """The function or method that the whole name leads to."""
         return self.file.defs.get(".".join((self.name, *self.rest)))
+
+    @property
+    def full(self) -> str:
+        return ".".join((self.root, *self.rest))
+
+    @property
+    def is_class(self) -> bool:
+        """Whether the whole name leads to a class of the project."""
+        return not self.rest and self.name in self.file.classes
 
     @property
     def class_(self) -> ast.ClassDef | None:
@@ -232,7 +241,7 @@ def _files(paths: Sequence[Path], base: Path) -> list[File]:
 
 
 def _by_module(files: list[File], base: Path) -> dict[str, File]:
-    """Name the files as imports do: by their packages, or by the end of their path where only one file fits."""
+    """Name the files as imports do: by their packages, or by the end of their path if one file has it."""
     found = {file.module: file for file in files}
     shorter: dict[str, list[File]] = {}
     for file in files:
@@ -263,7 +272,7 @@ def _dotted_path(path: Path, base: Path) -> str:
 
 
 def _module_name(path: Path, base: Path) -> tuple[str, str]:
-    """Name the module, and its package, as Python does: from the first folder upwards that is not a package."""
+    """Name the module, and its package, as Python does: from the first folder that is not a package."""
     is_package = path.name == "__init__.py"
     parts = [] if is_package else [path.stem]
     folder = path.resolve().parent

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .facts import Facts, Given, Reader, Request, made_class, routes
+from .facts import Facts, Given, Reader, Request
 from .names import parameters, walk
+from .objects.things import bindings, made_class
 from .project import Def
+from .routes import Route, routes
 from .suite import SYNC, Fixture, LoopKey, Suite, Test
-from .things import bindings
 
 _CLIENTS = {"fastapi.testclient.TestClient", "starlette.testclient.TestClient"}
 _IN_PROCESS = ("ASGITransport", "AsyncClient(app=", "async_asgi_testclient")
@@ -98,14 +99,16 @@ class Reach:
 
     @cached_property
     def cleared(self) -> Walk:
-        """What the tests' side closes or sets: in tests, fixtures, hooks and set-up methods, and what they call.
+        """What the tests' side closes or sets, in tests, fixtures, hooks and what they call.
 
         With a lifespan that runs, what the application's own functions close counts as well.
         """
         files = [file for file in self.project.files if self.suite.is_test_side(file)]
         starts = [(d, self.given(d)) for file in files for d in file.defs.values()]
         lifespan = any(
-            word in file.text for file in files for word in ("LifespanManager", "with TestClient", "with fastapi")
+            word in file.text
+            for file in files
+            for word in ("LifespanManager", "with TestClient", "with fastapi")
         )
         if lifespan:
             starts += [(d, Given()) for file in self.project.files for d in file.defs.values()]
@@ -126,7 +129,8 @@ class Reach:
         key = self.suite.key(test, scope)
         starts = [(test.code, self.given(test.code)), *self._set_up(test)]
         requests = [r for _, facts in self._follow(starts) for r in facts.requests]
-        handlers, others = [], []
+        handlers: list[Request] = []
+        others: list[Request] = []
         for request in requests:
             (others if self._client(test, request) else handlers).append(request)
         if self._in_process:
@@ -153,7 +157,9 @@ class Reach:
                     yield from self._reached(test, one, [(f, Given()) for f in run.functions])
             yield from self._requests(test, facts.requests)
 
-    def _reached(self, test: Test, key: LoopKey, starts: list[tuple[Def, Given]]) -> Iterator[tuple[str, Use]]:
+    def _reached(
+        self, test: Test, key: LoopKey, starts: list[tuple[Def, Given]]
+    ) -> Iterator[tuple[str, Use]]:
         found = self.walk(starts)
         for root, (function, line) in found.uses.items():
             yield root, Use(test, key, function, line, found.concurrent)
@@ -161,7 +167,7 @@ class Reach:
     # -- requests ------------------------------------------------------------------------------------------
 
     @cached_property
-    def _routes(self) -> list:
+    def _routes(self) -> list[Route]:
         return routes(self.project)
 
     @cached_property
@@ -192,15 +198,21 @@ class Reach:
         if fixture is not None:
             return self._from_fixture(test, fixture)
         file = test.code.file
-        if request.client not in test.code.local and (target := self.project.resolve(f"{file.module}.{request.client}")):
+        if request.client not in test.code.local and (
+            target := self.project.resolve(f"{file.module}.{request.client}")
+        ):
             values = target.file.values.get(target.name, [])
-            if any(self._makes_client(target.file.full_name(v.func)) for v in values if isinstance(v, ast.Call)):
+            if any(
+                self._makes_client(target.file.full_name(v.func)) for v in values if isinstance(v, ast.Call)
+            ):
                 return ("request",)
         return None
 
     def _from_fixture(self, test: Test, fixture: Fixture) -> LoopKey | None:
         for node in walk(fixture.node):
-            if isinstance(node, ast.With) and any(self._is_client(fixture.code, i.context_expr) for i in node.items):
+            if isinstance(node, ast.With) and any(
+                self._is_client(fixture.code, i.context_expr) for i in node.items
+            ):
                 return ("fixture", *self.suite.key(test, fixture.scope))
         if any(self._is_client(fixture.code, node) for node in walk(fixture.node)):
             return ("request",)
@@ -211,7 +223,9 @@ class Reach:
         for node in walk(code.node):
             if isinstance(node, ast.With):
                 for item in node.items:
-                    if getattr(item.optional_vars, "id", None) == name and self._is_client(code, item.context_expr):
+                    if getattr(item.optional_vars, "id", None) == name and self._is_client(
+                        code, item.context_expr
+                    ):
                         return True
         known = any(name in names and self._is_client(code, value) for names, value in bindings(code.node))
         return False if known else None

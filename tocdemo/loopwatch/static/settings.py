@@ -1,6 +1,6 @@
 """Reads the configuration of a suite as pytest does, and says what the installed pytest-asyncio makes of it.
 
-The order of the files and where they are looked for are pytest's documented rules for the rootdir (pytest 9.2).
+The order of the files, and where they are looked for, are pytest's documented rules for the rootdir (9.2).
 It runs nothing, and it must not know tests or fixtures.
 """
 
@@ -16,7 +16,15 @@ from pathlib import Path
 
 SCOPES = ("function", "class", "module", "package", "session")
 NEWEST = (1, 5)  # what is assumed where no pytest-asyncio is installed
-_NAMES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_NAMES = (
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
+)
 
 
 class BadConfiguration(Exception):
@@ -25,7 +33,7 @@ class BadConfiguration(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of pytest that hold for a folder, with those of `addopts`; `inifile` is where they stand."""
+    """The options of pytest that hold for a folder, also those of `addopts`; `inifile` is their file."""
 
     inifile: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +99,8 @@ def _texts(table: object) -> dict[str, str]:
     if not isinstance(table, dict):
         return {}
     return {
-        str(key): " ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in table.items()
+        str(key): " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in table.items()
     }
 
 
@@ -137,12 +146,12 @@ class Dialect:
 
     @property
     def event_loop_fixture(self) -> bool:
-        """Whether there is a fixture `event_loop`, and an override of it sets the loop of tests and fixtures."""
+        """Whether there is a fixture `event_loop`, and an override of it sets the loop of the tests."""
         return self.version < (1, 0)
 
     @property
     def loop_scope_keyword(self) -> bool:
-        """Whether fixtures and the mark know `loop_scope`; before, a fixture's is an error, a mark's is ignored."""
+        """Whether `loop_scope` is known; before, a fixture's is an error and a mark's is ignored."""
         return self.version >= (0, 24)
 
     def mark_scope(self, options: Mapping[str, object]) -> object:

@@ -97,7 +97,10 @@ class Suite:
         return (
             self.is_test_file(file)
             or file.path.name == "conftest.py"
-            or bool({"tests", "test", "testing"} & set(file.path.absolute().relative_to(self.project.base).parts[:-1]))
+            or bool(
+                {"tests", "test", "testing"}
+                & set(file.path.absolute().relative_to(self.project.base).parts[:-1])
+            )
         )
 
     # -- fixtures ------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class Suite:
         )
 
     def sees(self, user: Def, fixture: Fixture) -> bool:
-        """Whether a test or fixture can ask for this one: its file's, its class's, a conftest's, an imported one."""
+        """Whether a test or fixture can ask for this one: of its file or class, a conftest's, or imported."""
         if fixture.code.owner is not None and fixture.code.owner is not user.owner:
             return False
         other = fixture.file
@@ -140,7 +143,9 @@ class Suite:
         """Return the file, and the conftests above it."""
         if user not in self._conftests:
             parents = set(user.path.parents)
-            found = [f for f in self.project.files if f.path.name == "conftest.py" and f.path.parent in parents]
+            found = [
+                f for f in self.project.files if f.path.name == "conftest.py" and f.path.parent in parents
+            ]
             self._conftests[user] = [user, *found]
         return self._conftests[user]
 
@@ -154,10 +159,14 @@ class Suite:
 
     def fixture(self, user: Def, name: str) -> Fixture | None:
         """Return the fixture that the parameter `name` means for this test or fixture."""
-        visible = [f for f in self.fixtures.get(name, ()) if f.code.node is not user.node and self.sees(user, f)]
+        visible = [
+            f for f in self.fixtures.get(name, ()) if f.code.node is not user.node and self.sees(user, f)
+        ]
         if not visible:
             return None
-        return max(visible, key=lambda f: (f.code.owner is not None, f.file is user.file, len(f.file.path.parts)))
+        return max(
+            visible, key=lambda f: (f.code.owner is not None, f.file is user.file, len(f.file.path.parts))
+        )
 
     def used(self, test: Test) -> list[Fixture]:
         """Return the fixtures that the test asks for, also through other fixtures, marks and `autouse`."""
@@ -183,7 +192,9 @@ class Suite:
             marks += _module_marks(test.code.owner)
         for mark in marks:
             if isinstance(mark, ast.Call) and last_name(mark.func) == "usefixtures":
-                yield from (a.value for a in mark.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+                yield from (
+                    a.value for a in mark.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+                )
 
     # -- tests ---------------------------------------------------------------------------------------------
 
@@ -211,16 +222,17 @@ class Suite:
             anyio = _mark(code, "anyio") is not None or settings.options.get("anyio_mode") == "auto"
             if mark is not None or settings.auto:
                 loop = self._moved_scope(code.file) or self._marked_scope(mark, settings)
-                if loop in SCOPES:  # a scope that is computed cannot be read here: nothing is said of such tests
+                if (
+                    loop in SCOPES
+                ):  # a scope that is computed cannot be read here: nothing is said of such tests
                     yield Test(code, ASYNCIO, loop, many)
             elif anyio or any(arg.arg == "anyio_backend" for arg in parameters(code.node)):
                 yield Test(code, ANYIO, "function", many)
 
     def _marked_scope(self, mark: ast.expr | None, settings: Settings) -> str:
         asked = self.dialect.mark_scope(constants(mark)) if mark is not None else None
-        if mark is not None and isinstance(mark, ast.Call) and asked is None:
-            if self.dialect.loop_scope_keyword and _computed(mark):
-                return ""
+        if mark is not None and asked is None and self.dialect.loop_scope_keyword and _computed(mark):
+            return ""
         return str(asked or self.dialect.test_default(settings))
 
     def _moved_scopes(self) -> Iterator[tuple[File, str]]:
@@ -269,7 +281,7 @@ class Suite:
         return fixture.loop
 
     def override(self, user: Def) -> str | None:
-        """Return the scope of the fixture `event_loop` that the project defines, where pytest-asyncio has one."""
+        """Return the scope of the project's fixture `event_loop`, where pytest-asyncio has one."""
         if not self.dialect.event_loop_fixture:
             return None
         found = self.fixture(user, "event_loop")
@@ -293,7 +305,8 @@ def fixture_decorator(file: File, node: Function) -> ast.expr | None:
     """Return the decorator that makes the function a fixture of pytest or pytest_asyncio."""
     for decorator in node.decorator_list:
         if last_name(called(decorator)) == "fixture" or (
-            file.full_name(called(decorator)) in ("pytest.fixture", "pytest_asyncio.fixture", "pytest.yield_fixture")
+            file.full_name(called(decorator))
+            in ("pytest.fixture", "pytest_asyncio.fixture", "pytest.yield_fixture")
         ):
             return decorator
     return None

@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from ..context import Context
 from ..findings import Finding
 from ..names import walk
+from ..objects.things import Thing
 from ..project import File, Rebinding, Target
 from ..sources import Origin, module_import
-from ..things import Thing
 
 
 def copied_names(context: Context) -> Iterator[Finding]:
-    """Find clients, sessions and locks that are copied at import and replaced later; `None` in their place, too."""
+    """Find clients, sessions and locks that are copied at import and put in their place later."""
     for file in context.project.files:
         grouped: dict[tuple[int, str], list[tuple[str, Origin, Target]]] = {}
         for name, origin in file.copies.items():
-            target = context.project.resolve(f"{origin.source}.{origin.source_name}") if origin.source else None
+            target = (
+                context.project.resolve(f"{origin.source}.{origin.source_name}") if origin.source else None
+            )
             if target and not target.rest and _is_stale(context, file, name, target):
                 grouped.setdefault((origin.line, target.file.module), []).append((name, origin, target))
         for (line, module), copies in grouped.items():
@@ -30,7 +32,9 @@ def copied_names(context: Context) -> Iterator[Finding]:
 
 def _is_stale(context: Context, file: File, name: str, target: Target) -> bool:
     rebound = context.project.rebound
-    if target.root not in rebound or any(place.function is not None for place in rebound.get(f"{file.module}.{name}", [])):
+    if target.root not in rebound or any(
+        place.function is not None for place in rebound.get(f"{file.module}.{name}", [])
+    ):
         return False
     if context.things.named(target.root) is not None:
         return True
@@ -74,7 +78,8 @@ def _finding(
         made = target.file.values[target.name][-1].lineno
         why = (
             f"copies {names} from {module}, where line {made} makes {target.name} at import; "
-            f"{context.project.shown(place.file)}:{place.line} puts another object there, and the copy stays the old one"
+            f"{context.project.shown(place.file)}:{place.line} puts another object there, "
+            "and the copy stays the old one"
         )
     else:
         place = filled[0]

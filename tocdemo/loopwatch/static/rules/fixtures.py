@@ -1,4 +1,4 @@
-"""Rules for single fixtures: sync ones that need a loop, async ones that nobody runs, overrides of `event_loop`.
+"""Rules for single fixtures: sync ones that need a loop, async ones that nobody runs, `event_loop`.
 
 It must not know kept objects or the project's call graph.
 """
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from ..context import Context
 from ..findings import Finding
-from ..libraries import MADE
 from ..names import body, called, keyword, last_name, parameters
+from ..objects.libraries import MADE
+from ..objects.things import Thing
 from ..sources import dotted
 from ..suite import ASYNCIO, SYNC, Fixture, Test, fixture_decorator
-from ..things import Thing
 
 _RUNNING, _CURRENT = "asyncio.get_running_loop", "asyncio.get_event_loop"
 _AT_ONCE = {"motor", "aiohttp", "aiokafka", "grpcio", "aiomqtt"}
@@ -50,7 +50,7 @@ def _override(context: Context, fixture: Fixture) -> Iterator[Finding]:
         "event-loop-override",
         fixture.file,
         fixture.node.lineno,
-        "overrides the fixture `event_loop`, which pytest-asyncio has removed in 1.0: no test runs on this loop",
+        "overrides the fixture `event_loop`, which pytest-asyncio has removed in 1.0: no test has its loop",
         'delete it; tests that must share a loop get `@pytest.mark.asyncio(loop_scope="session")`',
     )
 
@@ -60,7 +60,9 @@ def _used_by_sync(context: Context, fixture: Fixture) -> bool:
     codes = [test.code for test in context.suite.tests]
     codes += [other.code for same in context.suite.fixtures.values() for other in same]
     return any(
-        not code.is_async and code is not fixture.code and any(p.arg == "event_loop" for p in parameters(code.node))
+        not code.is_async
+        and code is not fixture.code
+        and any(p.arg == "event_loop" for p in parameters(code.node))
         for code in codes
     )
 
@@ -71,16 +73,22 @@ def _asks_for_event_loop(context: Context) -> Iterator[Finding]:
         return
     used = {id(f): f.code for test in suite.tests for f in suite.used(test)}
     for code in [*(test.code for test in suite.tests), *used.values()]:
-        if any(p.arg == "event_loop" for p in parameters(code.node)) and suite.fixture(code, "event_loop") is None:
-            if any(isinstance(d, ast.Call) and last_name(d.func) == "parametrize" for d in code.node.decorator_list):
+        if (
+            any(p.arg == "event_loop" for p in parameters(code.node))
+            and suite.fixture(code, "event_loop") is None
+        ):
+            if any(
+                isinstance(d, ast.Call) and last_name(d.func) == "parametrize"
+                for d in code.node.decorator_list
+            ):
                 continue
             yield context.finding(
                 "event-loop-asked-for",
                 code.file,
                 code.node.lineno,
-                f"{code.node.name} asks for the fixture `event_loop`, which pytest-asyncio has removed in 1.0, and no "
-                "file of the project defines it",
-                "leave the parameter out, and call `asyncio.get_running_loop()` in a coroutine where the loop is needed",
+                f"{code.node.name} asks for the fixture `event_loop`, which pytest-asyncio has removed in "
+                "1.0, and no file of the project defines it",
+                "leave it out; call `asyncio.get_running_loop()` in a coroutine that needs the loop",
             )
 
 
@@ -89,14 +97,21 @@ def _asks_for_event_loop(context: Context) -> Iterator[Finding]:
 
 def _sync(context: Context, fixture: Fixture, tests: list[Test]) -> Iterator[Finding]:
     guarded = _guarded(fixture)
-    driven = {id(n) for call in body(fixture.node) if isinstance(call, ast.Call) and _runs(call) for n in ast.walk(call)}
+    driven = {
+        id(n)
+        for call in body(fixture.node)
+        if isinstance(call, ast.Call) and _runs(call)
+        for n in ast.walk(call)
+    }
     for node in body(fixture.node):
         if not isinstance(node, ast.Call) or id(node) in guarded:
             continue
         name = fixture.file.full_name(node.func) or ""
         change = f"make it async: `@pytest_asyncio.fixture` and `async def {fixture.node.name}`"
         if name == _RUNNING or (name == _CURRENT and _is_wrong_loop(context, fixture, tests)):
-            says = "no loop runs in a sync fixture" if name == _RUNNING else "that is not the loop of the test"
+            says = (
+                "no loop runs in a sync fixture" if name == _RUNNING else "that is not the loop of the test"
+            )
             yield context.finding(
                 "loop-in-sync-fixture",
                 fixture.file,
@@ -110,8 +125,9 @@ def _sync(context: Context, fixture: Fixture, tests: list[Test]) -> Iterator[Fin
                 "client-in-sync-fixture",
                 fixture.file,
                 node.lineno,
-                f"the sync fixture {fixture.node.name} makes a {thing.maker.noun} of {thing.maker.library} {have}, which "
-                "binds to a loop when it is made; in a sync fixture that is not the test's loop",
+                f"the sync fixture {fixture.node.name} makes a {thing.maker.noun} of "
+                f"{thing.maker.library} {have}, which binds to a loop when it is made; in a sync fixture "
+                "that is not the test's loop",
                 change,
             )
 
@@ -145,7 +161,11 @@ def _guarded(fixture: Fixture) -> set[int]:
 
 def _bound_at_once(context: Context, fixture: Fixture, call: ast.Call, tests: list[Test]) -> Thing | None:
     """Nothing is said of what is not installed, nor of what is given its loop."""
-    if keyword(call, "loop") is not None or keyword(call, "io_loop") is not None or keyword(call, "connector") is not None:
+    if (
+        keyword(call, "loop") is not None
+        or keyword(call, "io_loop") is not None
+        or keyword(call, "connector") is not None
+    ):
         return None
     thing = context.things.of(fixture.file, call) if dotted(call.func) else None
     if thing is None or thing.kept or thing.maker.binds != MADE or thing.maker.library not in _AT_ONCE:
@@ -172,18 +192,22 @@ def _gives_nothing(context: Context, fixture: Fixture, tests: list[Test]) -> Ite
     given = [n for n in body(fixture.node) if isinstance(n, (ast.Return, ast.Yield))]
     if len(fixture.node.decorator_list) != 1 or any(isinstance(n, ast.YieldFrom) for n in body(fixture.node)):
         return
-    if any(not (n.value is None or isinstance(n.value, ast.Constant) and n.value.value is None) for n in given):
+    if any(
+        not (n.value is None or (isinstance(n.value, ast.Constant) and n.value.value is None)) for n in given
+    ):
         return
     if not any(context.things.of(fixture.file, n) for n in body(fixture.node) if isinstance(n, ast.Call)):
         return
     for test in tests:
-        if context.suite.fixture(test.code, fixture.name) is fixture and (line := _attribute_of(test, fixture.name)):
+        if context.suite.fixture(test.code, fixture.name) is fixture and (
+            line := _attribute_of(test, fixture.name)
+        ):
             yield context.finding(
                 "fixture-gives-nothing",
                 fixture.file,
                 fixture.node.lineno,
-                f"the fixture {fixture.node.name} makes its object and gives nothing to the test: in {test.name} "
-                f"({context.place(test.code, line)}) {fixture.name} is None",
+                f"the fixture {fixture.node.name} makes its object and gives nothing to the test: "
+                f"in {test.name} ({context.place(test.code, line)}) {fixture.name} is None",
                 "write the object after `yield` (or `return`)",
             )
             return
@@ -192,7 +216,10 @@ def _gives_nothing(context: Context, fixture: Fixture, tests: list[Test]) -> Ite
 def _attribute_of(test: Test, name: str) -> int | None:
     if not any(p.arg == name for p in parameters(test.code.node)):
         return None
-    if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in body(test.code.node, True)):
+    if any(
+        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store)
+        for n in body(test.code.node, True)
+    ):
         return None
     for node in body(test.code.node):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name:
@@ -213,8 +240,8 @@ def _not_run(context: Context, fixture: Fixture, tests: list[Test]) -> Iterator[
             "async-fixture-not-run",
             fixture.file,
             fixture.node.lineno,
-            f"the async fixture {fixture.node.name} has pytest's own decorator, and pytest-asyncio is in strict mode: "
-            f"nothing awaits it for {wrong[0].name} ({context.place(wrong[0].code)})",
+            f"the async fixture {fixture.node.name} has pytest's own decorator, and pytest-asyncio is in "
+            f"strict mode: nothing awaits it for {wrong[0].name} ({context.place(wrong[0].code)})",
             "decorate it with `@pytest_asyncio.fixture`",
         )
 
@@ -231,8 +258,8 @@ def _unknown_keyword(context: Context, fixture: Fixture) -> Iterator[Finding]:
             "loop-scope-unknown",
             fixture.file,
             fixture.node.lineno,
-            f"gives `loop_scope` to the fixture {fixture.node.name}; {context.dialect.name} does not know it, and the "
-            "file cannot be imported",
+            f"gives `loop_scope` to the fixture {fixture.node.name}; {context.dialect.name} does not know it"
+            ", and the file cannot be imported",
             "install pytest-asyncio 0.24 or later, or leave `loop_scope` out",
         )
 
@@ -253,7 +280,7 @@ def _ignored_keyword(context: Context) -> Iterator[Finding]:
                         "loop-scope-unknown",
                         test.code.file,
                         node.lineno,
-                        f"asks for `loop_scope` in the mark, which {context.dialect.name} ignores: each test has a loop "
-                        "of its own",
+                        f"asks for `loop_scope` in the mark, which {context.dialect.name} ignores: "
+                        "each test has a loop of its own",
                         "install pytest-asyncio 0.24 or later",
                     )

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 
 from ..context import Context, article, names_of
 from ..findings import Finding
-from ..kept import CACHE, CLASS, DEFAULT, LATER, MODULE, Kept, is_reset
-from ..libraries import MADE, REPLACED_BY, USED, WAITS
+from ..objects.kept import CACHE, CLASS, DEFAULT, LATER, MODULE, Kept, is_reset
+from ..objects.libraries import MADE, REPLACED_BY, USED, WAITS
 from ..reach import Use
 
-RULES = {MODULE: "made-at-import", CLASS: "made-in-class-body", DEFAULT: "made-as-default", CACHE: "kept-in-cache"}
+RULES = {
+    MODULE: "made-at-import",
+    CLASS: "made-in-class-body",
+    DEFAULT: "made-as-default",
+    CACHE: "kept-in-cache",
+}
 _WHERE = {
     MODULE: "made at import",
     CLASS: "made in the class body",
@@ -34,7 +39,7 @@ def kept_objects(context: Context) -> Iterator[Finding]:
         groups.setdefault(kept.thing.kept or kept.root, []).append(kept)
     for root, group in groups.items():
         origin = next((kept for kept in group if kept.root == root), group[0])
-        if origin.place == LATER or origin.thing.maker.needs_loop and origin.place != CACHE:
+        if origin.place == LATER or (origin.thing.maker.needs_loop and origin.place != CACHE):
             continue
         roots = {kept.root for kept in group}
         uses = [use for name in roots for use in context.reach.uses.get(name, [])]
@@ -57,9 +62,9 @@ def _is_handled(context: Context, kept: Kept, roots: set[str]) -> bool:
         return True
     side = [file for file in context.project.files if context.suite.is_test_side(file)]
     for name, places in context.project.rebound.items():
-        if any(name == root or name.startswith(root + ".") for root in roots):
-            if any(p.patch or (p.file in side and is_reset(p, name)) for p in places):
-                return True
+        touched = any(name == root or name.startswith(root + ".") for root in roots)
+        if touched and any(p.patch or (p.file in side and is_reset(p, name)) for p in places):
+            return True
     words = REPLACED_BY.get(kept.thing.maker.library, ())
     if any(word in file.text for file in side for word in words):
         return True
@@ -84,7 +89,11 @@ def _finding(context: Context, kept: Kept, uses: list[Use]) -> Finding:
         f"{kept.name}, {article(maker.noun)} of {maker.library}{via}, is {_WHERE[kept.place]}, and "
         f"{names_of(names)} {verb} it{through} {many}; it {_BINDS[maker.binds]}{whose}"
     )
-    likely = ", so that all but the first are likely to fail" if loops > 1 else ", so that the test is likely to fail"
+    likely = (
+        ", so that all but the first are likely to fail"
+        if loops > 1
+        else ", so that the test is likely to fail"
+    )
     return context.finding(RULES[kept.place], kept.file, kept.line, why + likely, _change(kept))
 
 
@@ -92,7 +101,9 @@ def _change(kept: Kept) -> str:
     if kept.place == DEFAULT:
         return f"write `{kept.name}=None`, and make the {kept.thing.maker.noun} in the function"
     if kept.place == CACHE and kept.root.endswith("()"):
-        return f"call `{kept.name[:-2]}.cache_clear()` in a fixture after each test, once the object is closed"
+        return (
+            f"call `{kept.name[:-2]}.cache_clear()` in a fixture after each test, once the object is closed"
+        )
     if kept.place == CACHE:
         return f"empty {kept.root} in a fixture after each test, once the object is closed"
     return f"let an async fixture make it for each test, put it under {kept.root}, and close it afterwards"

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from ..context import Context, article, names_of
 from ..findings import Finding
-from ..kept import LATER, Kept
-from ..libraries import INITIALIZERS, MADE, WAITS
 from ..names import body, parameters, walk
+from ..objects.kept import LATER, Kept
+from ..objects.libraries import INITIALIZERS, MADE, WAITS
+from ..objects.things import Thing
 from ..project import Def
 from ..settings import SCOPES
 from ..suite import ASYNCIO, SYNC, Fixture, LoopKey, Test
-from ..things import Thing
 
 
 @dataclass
@@ -62,7 +62,10 @@ def _compare(context: Context, fixture: Fixture, thing: Thing, clashes: dict[int
             key = suite.key(test, scope)
             if early and key != suite.key(test, own):
                 _note(clashes, fixture, thing, own, test, scope)
-            elif not early and (thing.maker.binds != WAITS or context.reach.walk([(user, context.reach.given(user))]).concurrent):
+            elif not early and (
+                thing.maker.binds != WAITS
+                or context.reach.walk([(user, context.reach.given(user))]).concurrent
+            ):
                 shared.setdefault(suite.key(test, fixture.scope), []).append((test, scope, key))
     for uses in shared.values():
         if len({key for _, _, key in uses}) > 1 and fixture.scope != "function":
@@ -71,7 +74,9 @@ def _compare(context: Context, fixture: Fixture, thing: Thing, clashes: dict[int
                 _note(clashes, fixture, thing, own, test, scope)
 
 
-def _note(clashes: dict[int, _Clash], fixture: Fixture, thing: Thing, own: str, test: Test, scope: str) -> None:
+def _note(
+    clashes: dict[int, _Clash], fixture: Fixture, thing: Thing, own: str, test: Test, scope: str
+) -> None:
     clash = clashes.setdefault(id(fixture), _Clash(fixture, thing, own))
     if all(known is not test for known, _ in clash.tests):
         clash.tests.append((test, scope))
@@ -97,7 +102,8 @@ def _takes(context: Context, user: Def, fixture: Fixture) -> bool:
     if not any(p.arg == fixture.name for p in parameters(user.node)):
         return False
     return any(
-        isinstance(n, ast.Name) and n.id == fixture.name and isinstance(n.ctx, ast.Load) for n in body(user.node, True)
+        isinstance(n, ast.Name) and n.id == fixture.name and isinstance(n.ctx, ast.Load)
+        for n in body(user.node, True)
     )
 
 
@@ -140,7 +146,8 @@ def _clash(context: Context, clash: _Clash) -> Finding:
         fixture.file,
         fixture.node.lineno,
         f"the fixture {fixture.node.name} runs on the {loop}'s loop, {test.name}{more} {loops}"
-        f": what it gives to the test, {article(maker.noun)} of {maker.library}, belongs to another loop{likely}",
+        f": what it gives to the test, {article(maker.noun)} of {maker.library}, belongs to another loop"
+        f"{likely}",
         change,
     )
 
@@ -160,13 +167,15 @@ def _outlive(context: Context) -> Iterator[Finding]:
         if context.dialect.loop_scope_keyword:
             change = f'give it `loop_scope="{fixture.scope}"`, and its tests the same, or `scope="{loop}"`'
         else:
-            change = f'give it `scope="{loop}"`, or define a fixture `event_loop` with `scope="{fixture.scope}"`'
+            change = (
+                f'give it `scope="{loop}"`, or define a fixture `event_loop` with `scope="{fixture.scope}"`'
+            )
         yield context.finding(
             "fixture-outlives-loop",
             fixture.file,
             fixture.node.lineno,
-            f"the fixture {fixture.node.name} is kept for the {fixture.scope}, but its loop only for the {loop}: "
-            "pytest stops at it with a ScopeMismatch",
+            f"the fixture {fixture.node.name} is kept for the {fixture.scope}, but its loop only for "
+            f"the {loop}: pytest stops at it with a ScopeMismatch",
             change,
         )
 
@@ -179,7 +188,11 @@ def _left_behind(context: Context) -> Iterator[Finding]:
     later = {kept.root: kept for kept in context.kept if kept.place == LATER}
     for same in context.suite.fixtures.values():
         for fixture in same:
-            sets = context.reach.walk([(fixture.code, context.reach.given(fixture.code))]).sets if later else set()
+            sets = (
+                context.reach.walk([(fixture.code, context.reach.given(fixture.code))]).sets
+                if later
+                else set()
+            )
             for root in sorted(sets & set(later)):
                 if not _only_setter(context, root, fixture):
                     continue
@@ -190,7 +203,10 @@ def _left_behind(context: Context) -> Iterator[Finding]:
 def _only_setter(context: Context, root: str, fixture: Fixture) -> bool:
     """Whether no other code of the tests sets the name, so that what stands there is this fixture's."""
     for other in (f for same in context.suite.fixtures.values() for f in same):
-        if other is not fixture and root in context.reach.walk([(other.code, context.reach.given(other.code))]).sets:
+        if (
+            other is not fixture
+            and root in context.reach.walk([(other.code, context.reach.given(other.code))]).sets
+        ):
             return False
     for test in context.suite.tests:
         if root in context.reach.walk([(test.code, context.reach.given(test.code))]).sets:
@@ -217,11 +233,14 @@ def _kept_too_long(context: Context, fixture: Fixture, kept: Kept) -> Iterator[F
     for keys in inside.values():
         if len(keys) > 1 and fixture.scope != "function":
             tests = list(dict.fromkeys(test.name for test in keys.values()))
-            yield _left(context, fixture, kept, f"{names_of(tests)} use{'s' if len(tests) == 1 else ''} it there", "")
+            yield _left(
+                context, fixture, kept, f"{names_of(tests)} use{'s' if len(tests) == 1 else ''} it there", ""
+            )
             return
     if outside and inside and not fixture.autouse and not _cleans_up(context, fixture, kept.root):
         tests = list(dict.fromkeys(test.name for test in outside))
-        says = f"{names_of(tests)}, without the fixture, likely find{'s' if len(tests) == 1 else ''} it there afterwards"
+        verb = "finds" if len(tests) == 1 else "find"
+        says = f"{names_of(tests)}, without the fixture, likely {verb} it there afterwards"
         yield _left(context, fixture, kept, says, "; let the fixture put back what was there before")
 
 
@@ -233,7 +252,7 @@ def _left(context: Context, fixture: Fixture, kept: Kept, says: str, more: str) 
         fixture.node.lineno,
         f"the fixture {fixture.node.name} puts {article(maker.noun)} of {maker.library} under {kept.root} "
         f"({context.project.shown(kept.file)}:{kept.line}) for the {fixture.scope}; {says}, on another loop",
-        f"let every test have it made on its own loop: an async fixture with `scope=\"function\"`{more}",
+        f'let every test have it made on its own loop: an async fixture with `scope="function"`{more}',
     )
 
 
@@ -243,13 +262,19 @@ def _cleans_up(context: Context, fixture: Fixture, root: str) -> bool:
     if not yields:
         return False
     walked = context.reach.walk([(fixture.code, context.reach.given(fixture.code))])
-    places = [p for p in context.project.rebound.get(root, []) if p.function and p.function.node is fixture.node]
+    places = [
+        p for p in context.project.rebound.get(root, []) if p.function and p.function.node is fixture.node
+    ]
     after = [p for p in places if p.line > max(yields)]
-    return bool(after) or root in walked.closes or len({id(p.function) for p in context.project.rebound[root]}) > 1
+    return (
+        bool(after)
+        or root in walked.closes
+        or len({id(p.function) for p in context.project.rebound[root]}) > 1
+    )
 
 
 def _initialized(context: Context, fixture: Fixture) -> Iterator[Finding]:
-    """Beanie and Tortoise: the fixture gives nothing, and the classes hold the client of the fixture's loop."""
+    """Beanie and Tortoise: the fixture gives nothing, and the library holds its loop's client."""
     if fixture.loop is None or fixture.scope == "function":
         return
     for node in body(fixture.node):
@@ -271,7 +296,8 @@ def _initialized(context: Context, fixture: Fixture) -> Iterator[Finding]:
                 "client-left-behind",
                 fixture.file,
                 fixture.node.lineno,
-                f"the fixture {fixture.node.name} calls {name} on the {fixture.loop}'s loop ({INITIALIZERS[name]}), and "
-                f"{names_of([t.name for t in tests])} likely use{'s' if len(tests) == 1 else ''} them on another loop",
+                f"the fixture {fixture.node.name} calls {name} on the {fixture.loop}'s loop "
+                f"({INITIALIZERS[name]}), and {names_of([t.name for t in tests])} likely "
+                f"{'uses' if len(tests) == 1 else 'use'} them on another loop",
                 f'give the tests `loop_scope="{fixture.loop}"`, or the fixture `scope="function"`',
             )

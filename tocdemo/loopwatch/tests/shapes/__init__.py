@@ -1,8 +1,8 @@
 """Small projects for the static checker: each wrong one has a right twin of the same shape.
 
-A project is one text: a line `== name` begins a file. In a wrong one, `# !rule` at the end of a line says that the
-rule must find that line; nothing else may be found, and nothing at all in the right one. They were written afresh,
-in shapes that public reports show; the reports are named.
+A project is one text: a line `== name` begins a file. In a wrong one, `# !rule` at the end of a line says
+that the rule must find that line; nothing else may be found, and nothing at all in the right one. They were
+written afresh, in shapes that public reports show; the reports are named.
 """
 
 from __future__ import annotations

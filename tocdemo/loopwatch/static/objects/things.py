@@ -11,13 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ..names import FUNCTIONS, body, keyword, last_name, walk
+from ..project import Def, File, Project, Target
+from ..sources import dotted
 from .libraries import LOOPS, WRAPPERS, Maker, maker
-from .names import FUNCTIONS, body, keyword, last_name
-from .project import Def, File, Project
-from .sources import dotted
 
 _FREE = {"NullPool", "StaticPool"}  # pools of SQLAlchemy that keep no connection, or only SQLite's
-_DERIVE = {"get_database", "get_collection", "get_default_database", "connect", "begin", "acquire", "pipeline"}
+_DERIVE = {
+    "get_database",
+    "get_collection",
+    "get_default_database",
+    "connect",
+    "begin",
+    "acquire",
+    "pipeline",
+}
 _DERIVE |= {"execution_options", "with_options", "pubsub", "unary_unary", "connection"}
 _DOCUMENTS = {"motor", "pymongo"}  # a database or collection is an attribute or an item of the client
 _DRIVERS = re.compile(r"\+(asyncpg|psycopg|psycopg_async|aiomysql|asyncmy)\b|^postgres(ql)?://|^mysql://")
@@ -25,9 +33,9 @@ _DRIVERS = re.compile(r"\+(asyncpg|psycopg|psycopg_async|aiomysql|asyncmy)\b|^po
 
 @dataclass(frozen=True)
 class Thing:
-    """An object of an event loop: `maker` made it, at this place; `kept` is the module's name that has it first.
+    """An object of an event loop: `maker` made it, at this place; `kept` is the name that has it first.
 
-    `via` is the project's class or function that makes it; `sure` is False where the database can only be guessed.
+    `via` is the project's class or function that makes it; `sure` is False where the database is likely.
     """
 
     maker: Maker
@@ -75,7 +83,9 @@ class Things:
         if root not in self._named:
             self._named[root] = None
             target = self.project.resolve(root)
-            for value in reversed(target.file.values.get(target.name, [])) if target and not target.rest else ():
+            for value in (
+                reversed(target.file.values.get(target.name, [])) if target and not target.rest else ()
+            ):
                 if found := self.of(target.file, value):  # type: ignore[union-attr]
                     self._named[root] = found if found.kept else replace(found, kept=root)
                     break
@@ -87,10 +97,10 @@ class Things:
             self._returned[function.name] = None
             names = self.local(function)
             for node in body(function.node):
-                if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
-                    if found := self.of(function.file, node.value, names):
-                        self._returned[function.name] = found
-                        break
+                value = node.value if isinstance(node, (ast.Return, ast.Yield)) else None
+                if found := self.of(function.file, value, names):
+                    self._returned[function.name] = found
+                    break
         return self._returned[function.name]
 
     def local(self, function: Def) -> dict[str, Thing]:
@@ -114,7 +124,7 @@ class Things:
     def _made_fields(self, file: File, owner: ast.ClassDef) -> Iterator[tuple[str, Thing]]:
         for base in owner.bases:
             target = self.project.target(file, base)
-            if target and target.class_ and not target.rest:
+            if target and target.class_ and target.is_class:
                 yield from self.fields(target.file, target.class_).items()
         for child in owner.body:
             if isinstance(child, (ast.Assign, ast.AnnAssign)) and isinstance(child.value, ast.Call):
@@ -173,10 +183,9 @@ class Things:
         arguments = [*call.args, *(k.value for k in call.keywords)]
         if full in WRAPPERS:
             return next((t for part in arguments if (t := self.of(file, part, names))), None)
-        if isinstance(call.func, ast.Attribute) and last_name(call.func) in _DERIVE:
-            if found := self.of(file, call.func.value, names):
-                return found
-        return self._own(file, call, arguments, names)
+        derived = isinstance(call.func, ast.Attribute) and call.func.attr in _DERIVE
+        found = self.of(file, getattr(call.func, "value", None), names) if derived else None
+        return found or self._own(file, call, arguments, names)
 
     def _own(
         self, file: File, call: ast.Call, arguments: list[ast.expr], names: Mapping[str, Thing] | None
@@ -202,7 +211,11 @@ class Things:
         """Return the thing unless the arguments say that nothing of it is bound to a loop."""
         library = thing.maker.library
         if library == "httpx":
-            return None if any(k.arg in ("transport", "app", "mounts") or k.arg is None for k in call.keywords) else thing
+            return (
+                None
+                if any(k.arg in ("transport", "app", "mounts") or k.arg is None for k in call.keywords)
+                else thing
+            )
         if library == "openai":
             return None if keyword(call, "http_client") is not None else thing
         if thing.maker.database_url:
@@ -215,7 +228,7 @@ class Things:
         """SQLite's driver has a thread in place of a loop; of an unknown address the project's texts tell."""
         address = call.args[0] if call.args else keyword(call, "url")
         text = self.text(thing.file, address) if address is not None else None
-        if text is not None and "://" in text or text and "+" in text:
+        if (text is not None and "://" in text) or (text and "+" in text):
             return thing if _DRIVERS.search(text) else None
         if self._sqlite or not self._drivers:
             return None
@@ -230,7 +243,7 @@ class Things:
         return any(re.search(r"\+(asyncpg|psycopg|aiomysql|asyncmy)\b", f.text) for f in self.project.files)
 
     def text(self, file: File, node: ast.expr, depth: int = 0) -> str | None:
-        """Return the text that the expression stands for, with gaps where it is not known; None if unknown."""
+        """Return the text that the expression stands for, with gaps where it is not known; None at all."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         if isinstance(node, ast.JoinedStr):
@@ -238,7 +251,11 @@ class Things:
         if isinstance(node, ast.FormattedValue):
             return self.text(file, node.value, depth)
         if isinstance(node, ast.Call) and not (file.full_name(node.func) or "").startswith("os."):
-            return self.text(file, node.args[0], depth) if node.args and last_name(node.func) in ("create", "str") else None
+            return (
+                self.text(file, node.args[0], depth)
+                if node.args and last_name(node.func) in ("create", "str")
+                else None
+            )
         if isinstance(node, ast.Name) and depth < 5:
             target = self.project.target(file, node)
             values = target.file.values.get(target.name, []) if target and not target.rest else []
@@ -258,3 +275,27 @@ def bindings(function: ast.AST) -> Iterator[tuple[list[str], ast.expr]]:
             for item in node.items:
                 if isinstance(item.optional_vars, ast.Name):
                     yield [item.optional_vars.id], item.context_expr
+
+
+def made_class(project: Project, function: Def) -> Target | None:
+    """Return the class of the project of which the function returns or yields an instance."""
+    names = {name: value for names, value in bindings(function.node) for name in names}
+    for node in walk(function.node):
+        if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
+            value = node.value
+            if isinstance(value, ast.Name) and value.id in names:
+                value = names[value.id]
+            target = project.target(function.file, value.func) if isinstance(value, ast.Call) else None
+            if target is not None and target.is_class:
+                return target
+            if isinstance(value, ast.Name) and value.id not in function.local:
+                target = project.target(function.file, value)
+                for given in target.file.values.get(target.name, []) if target and not target.rest else []:
+                    made = (
+                        project.target(target.file, given.func)
+                        if target and isinstance(given, ast.Call)
+                        else None
+                    )
+                    if made and made.class_ and not made.rest:
+                        return made
+    return None

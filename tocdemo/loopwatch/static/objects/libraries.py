@@ -1,6 +1,6 @@
 """What is known of libraries: which calls make an object of an event loop, and when it takes its loop.
 
-Every entry was read in the source of the version that is named, and in no other; what is not here, is not known.
+Every entry was read in the source of the version that is named; what is not here, is not known.
 It must not know how a project uses what it makes.
 """
 
@@ -15,10 +15,10 @@ WAITS = "waits"  # takes its loop when a task first has to wait for it
 
 @dataclass(frozen=True)
 class Maker:
-    """A constructor or factory: the `library` it is of, the `noun` for what it makes, when that takes its loop.
+    """A constructor or factory of `library`: the `noun` for what it makes, and when that takes its loop.
 
-    `needs_loop` says that the call raises where no loop runs, `network` that the object is bound only by a
-    connection (so a replaced transport, or SQLite, leaves it free). `read_in` is the source of all this.
+    `needs_loop` says that the call raises where no loop runs, `database_url` that it depends on the database
+    whether there is a loop at all. `read_in` is the source of all this.
     """
 
     name: str
@@ -32,19 +32,35 @@ class Maker:
 
 _MIXIN = "CPython 3.10, asyncio/mixins.py: _LoopBoundMixin._get_loop"
 _MAKERS = (
-    *(Maker(f"asyncio.{n}", "asyncio", n.lower(), WAITS, _MIXIN) for n in ("Lock", "Event", "Condition", "Queue")),
+    *(
+        Maker(f"asyncio.{n}", "asyncio", n.lower(), WAITS, _MIXIN)
+        for n in ("Lock", "Event", "Condition", "Queue")
+    ),
     *(Maker(f"asyncio.{n}", "asyncio", "queue", WAITS, _MIXIN) for n in ("PriorityQueue", "LifoQueue")),
-    *(Maker(f"asyncio.{n}", "asyncio", "semaphore", WAITS, _MIXIN) for n in ("Semaphore", "BoundedSemaphore")),
-    Maker("anyio.Event", "anyio", "event", WAITS, "AnyIO 4.16.0, _backends/_asyncio.py: Event holds asyncio's"),
+    *(
+        Maker(f"asyncio.{n}", "asyncio", "semaphore", WAITS, _MIXIN)
+        for n in ("Semaphore", "BoundedSemaphore")
+    ),
+    Maker(
+        "anyio.Event", "anyio", "event", WAITS, "AnyIO 4.16.0, _backends/_asyncio.py: Event holds asyncio's"
+    ),
     Maker("asyncio.Barrier", "asyncio", "barrier", WAITS, "CPython 3.11, asyncio/locks.py: Barrier"),
     Maker("asyncio.Future", "asyncio", "future", MADE, "CPython 3.11, asyncio/futures.py: Future.__init__"),
-    Maker("asyncio.create_task", "asyncio", "task", MADE, "CPython 3.11, asyncio/tasks.py: create_task", True),
+    Maker(
+        "asyncio.create_task", "asyncio", "task", MADE, "CPython 3.11, asyncio/tasks.py: create_task", True
+    ),
     Maker("asyncio.open_connection", "asyncio", "connection", MADE, "CPython 3.11, asyncio/streams.py"),
     Maker("asyncio.start_server", "asyncio", "server", MADE, "CPython 3.11, asyncio/streams.py"),
     Maker(
-        "motor.motor_asyncio.AsyncIOMotorClient", "motor", "client", USED, "Motor 3.7.1, core.py: AgnosticClient.io_loop"
+        "motor.motor_asyncio.AsyncIOMotorClient",
+        "motor",
+        "client",
+        USED,
+        "Motor 3.7.1, core.py: AgnosticClient.io_loop",
     ),
-    Maker("pymongo.AsyncMongoClient", "pymongo", "client", USED, "PyMongo 4.20.0, asynchronous/mongo_client.py"),
+    Maker(
+        "pymongo.AsyncMongoClient", "pymongo", "client", USED, "PyMongo 4.20.0, asynchronous/mongo_client.py"
+    ),
     Maker(
         "pymongo.asynchronous.mongo_client.AsyncMongoClient",
         "pymongo",
@@ -53,12 +69,22 @@ _MAKERS = (
         "PyMongo 4.20.0, asynchronous/mongo_client.py",
     ),
     Maker("aiohttp.ClientSession", "aiohttp", "session", MADE, "aiohttp 3.10.0 to 3.14.5, client.py", True),
-    Maker("aiohttp.TCPConnector", "aiohttp", "connector", MADE, "aiohttp 3.10.0 to 3.14.5, connector.py", True),
+    Maker(
+        "aiohttp.TCPConnector", "aiohttp", "connector", MADE, "aiohttp 3.10.0 to 3.14.5, connector.py", True
+    ),
     Maker("httpx.AsyncClient", "httpx", "client", USED, "HTTPX 0.28.1 and HTTPCore 1.0.9: kept connections"),
-    Maker("openai.AsyncOpenAI", "openai", "client", USED, "OpenAI 3.57.0, _base_client.py: holds HTTPX's client"),
+    Maker(
+        "openai.AsyncOpenAI", "openai", "client", USED, "OpenAI 3.57.0, _base_client.py: holds HTTPX's client"
+    ),
     Maker("openai.AsyncAzureOpenAI", "openai", "client", USED, "OpenAI 3.57.0, _base_client.py"),
     *(
-        Maker(f"redis.asyncio.{n}", "redis", noun, USED, "redis-py 8.1.0, asyncio/connection.py: kept connections")
+        Maker(
+            f"redis.asyncio.{n}",
+            "redis",
+            noun,
+            USED,
+            "redis-py 8.1.0, asyncio/connection.py: kept connections",
+        )
         for n, noun in (
             ("Redis", "client"),
             ("StrictRedis", "client"),
@@ -87,18 +113,51 @@ _MAKERS = (
         for n in ("create_async_engine", "engine.create_async_engine")
     ),
     Maker(
-        "databases.Database", "databases", "database", USED, "databases 0.9.0, core.py: connections", database_url=True
+        "databases.Database",
+        "databases",
+        "database",
+        USED,
+        "databases 0.9.0, core.py: connections",
+        database_url=True,
     ),
     Maker("asyncpg.create_pool", "asyncpg", "pool", MADE, "asyncpg 0.32.0, pool.py: Pool.__init__"),
     Maker("asyncpg.connect", "asyncpg", "connection", MADE, "asyncpg 0.32.0, connection.py: connect"),
-    Maker("psycopg_pool.AsyncConnectionPool", "psycopg-pool", "pool", USED, "psycopg-pool 3.3.3, pool_async.py"),
+    Maker(
+        "psycopg_pool.AsyncConnectionPool", "psycopg-pool", "pool", USED, "psycopg-pool 3.3.3, pool_async.py"
+    ),
     Maker("aiomysql.create_pool", "aiomysql", "pool", MADE, "aiomysql 0.3.2, pool.py: _create_pool"),
     Maker("aiomysql.connect", "aiomysql", "connection", MADE, "aiomysql 0.3.2, connection.py"),
     Maker("asyncmy.create_pool", "asyncmy", "pool", MADE, "asyncmy 0.2.18, pool.pyx: Pool.__init__"),
-    Maker("aiokafka.AIOKafkaProducer", "aiokafka", "producer", MADE, "aiokafka 0.14.0, producer/producer.py", True),
-    Maker("aiokafka.AIOKafkaConsumer", "aiokafka", "consumer", MADE, "aiokafka 0.14.0, consumer/consumer.py", True),
-    Maker("grpc.aio.insecure_channel", "grpcio", "channel", MADE, "grpcio 1.85.3, aio/_channel.py: Channel.__init__"),
-    Maker("grpc.aio.secure_channel", "grpcio", "channel", MADE, "grpcio 1.85.3, aio/_channel.py: Channel.__init__"),
+    Maker(
+        "aiokafka.AIOKafkaProducer",
+        "aiokafka",
+        "producer",
+        MADE,
+        "aiokafka 0.14.0, producer/producer.py",
+        True,
+    ),
+    Maker(
+        "aiokafka.AIOKafkaConsumer",
+        "aiokafka",
+        "consumer",
+        MADE,
+        "aiokafka 0.14.0, consumer/consumer.py",
+        True,
+    ),
+    Maker(
+        "grpc.aio.insecure_channel",
+        "grpcio",
+        "channel",
+        MADE,
+        "grpcio 1.85.3, aio/_channel.py: Channel.__init__",
+    ),
+    Maker(
+        "grpc.aio.secure_channel",
+        "grpcio",
+        "channel",
+        MADE,
+        "grpcio 1.85.3, aio/_channel.py: Channel.__init__",
+    ),
     Maker(
         "elasticsearch.AsyncElasticsearch",
         "elasticsearch",
@@ -117,7 +176,7 @@ LOOPS = {
     name: Maker(name, "asyncio", "loop", MADE, "CPython, asyncio/events.py")
     for name in ("asyncio.get_event_loop", "asyncio.new_event_loop")
 }
-# What gives the object, or what it is of, back in other clothes: a factory of sessions belongs to its engine's loop.
+# What gives the object back in other clothes: a factory of sessions belongs to its engine's loop.
 WRAPPERS = {
     "sqlalchemy.ext.asyncio.async_sessionmaker",
     "sqlalchemy.ext.asyncio.AsyncSession",
@@ -139,8 +198,27 @@ INITIALIZERS = {
     "beanie.init_beanie": "Beanie 1 and 2 keep the database in the document classes",
     "tortoise.Tortoise.init": "Tortoise keeps its connections in a registry of its own",
 }
-LIVE_VERBS = {"close", "aclose", "dispose", "disconnect", "shutdown", "terminate", "stop", "reset", "cache_clear"}
-LIVE_VERBS |= {"close_connections", "close_all", "cache_reset", "_reset", "clear", "wait_closed", "drain", "expire"}
+LIVE_VERBS = {
+    "close",
+    "aclose",
+    "dispose",
+    "disconnect",
+    "shutdown",
+    "terminate",
+    "stop",
+    "reset",
+    "cache_clear",
+}
+LIVE_VERBS |= {
+    "close_connections",
+    "close_all",
+    "cache_reset",
+    "_reset",
+    "clear",
+    "wait_closed",
+    "drain",
+    "expire",
+}
 
 
 def maker(name: str, installed: dict[str, str], python: tuple[int, int]) -> Maker | None:

@@ -9,9 +9,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .names import FUNCTIONS, body, called, defaults, last_name, walk
-from .project import Def, File, Project, Rebinding
-from .sources import assigned_names, dotted
+from ..names import FUNCTIONS, body, called, defaults, last_name, walk
+from ..project import Def, File, Project, Rebinding
+from ..sources import assigned_names, dotted
 from .things import Thing, Things
 
 MODULE, CLASS, DEFAULT, CACHE, LATER = "module", "class", "default", "cache", "later"
@@ -22,8 +22,10 @@ LOOP_CALLS |= {"asyncio.current_task", "sniffio.current_async_library"}
 
 @dataclass(frozen=True)
 class Kept:
-    """`name` is what the code calls it, `root` is its one name in the project ("module.name"; a cached factory
-    is "module.factory()", a default "module.function(parameter)")."""
+    """`name` is what the code calls it, `root` is its one name in the project: "module.name".
+
+    The root of a cached factory is "module.factory()", that of a default "module.function(parameter)".
+    """
 
     root: str
     name: str
@@ -41,8 +43,7 @@ def knows_loops(file: File, node: ast.AST) -> bool:
 
 
 def import_time(file: File) -> Iterator[ast.stmt]:
-    """Yield the statements that run at import: no `if __name__ == "__main__"`, nothing guarded by a `try` that
-    asks for the running loop."""
+    """Yield the statements that run at import; none of a script, nor of a `try` that asks for the loop."""
     yield from _statements(file, file.source.tree)
 
 
@@ -50,9 +51,8 @@ def _statements(file: File, node: ast.AST) -> Iterator[ast.stmt]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _not_imported(child):
             continue
-        if isinstance(child, ast.Try) and (child.handlers or knows_loops(file, child)):
-            if knows_loops(file, child):
-                continue
+        if isinstance(child, ast.Try) and knows_loops(file, child):
+            continue
         if isinstance(child, ast.stmt):
             yield child
             if not isinstance(child, (*FUNCTIONS, ast.ClassDef)):
@@ -142,7 +142,7 @@ def _lazy(project: Project, things: Things) -> Iterator[Kept]:
 
 
 def _later(project: Project, things: Things) -> Iterator[Kept]:
-    """A global or class attribute that a function sets each time it is called: `base.pool = await create_pool()`."""
+    """A global or class attribute that a function sets at each call: `base.pool = await create_pool()`."""
     for root, places in project.rebound.items():
         for place in places:
             if place.function is None or place.value is None:
@@ -174,7 +174,7 @@ def _filled_dict(function: Def, project: Project, things: Things) -> Iterator[Ke
         thing = things.of(function.file, value, things.local(function))
         if thing and not thing.kept:
             root = target.root
-            yield Kept(root, target.name, CACHE, function.file, node.lineno, replace(thing, kept=root))
+            yield Kept(root, target.name, CACHE, function.file, holder.lineno, replace(thing, kept=root))
 
 
 def _is_dict(file: File, name: str) -> bool:
