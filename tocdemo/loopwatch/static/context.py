@@ -42,7 +42,7 @@ class Context:
 
     @cached_property
     def reach(self) -> Reach:
-        return Reach(self.suite, Reader(self.project, self.kept))
+        return Reach(self.suite, Reader(self.project, self.kept, self.things))
 
     def finding(self, rule: str, file: File, line: int, why: str, change: str) -> Finding:
         """Return a finding at a line of a file of the project."""

@@ -73,6 +73,7 @@ def find_kept(project: Project, things: Things) -> list[Kept]:
     for file in project.files:
         found += _module_level(file, things)
         found += _class_bodies(file, things)
+        found += _singletons(file, things)
         for function in file.defs.values():
             found += _defaults(function, things)
             found += _cached(function, things)
@@ -98,6 +99,26 @@ def _class_bodies(file: File, things: Things) -> Iterator[Kept]:
                     root = f"{file.module}.{owner.name}.{name}"
                     thing = thing if thing.kept else replace(thing, kept=root)
                     yield Kept(root, f"{owner.name}.{name}", CLASS, file, node.lineno, thing)
+
+
+def _singletons(file: File, things: Things) -> Iterator[Kept]:
+    """What the one instance of a class holds, that `__new__` makes once."""
+    for owner in file.classes.values():
+        new = file.defs.get(f"{owner.name}.__new__")
+        if new is None or not any(isinstance(n, ast.If) and _sets_class(n) for n in body(new.node)):
+            continue
+        for name, thing in things.fields(file, owner).items():
+            root = f"{file.module}.{owner.name}().{name}"
+            thing = replace(thing, kept=root)
+            yield Kept(root, f"{owner.name}().{name}", CACHE, thing.file, thing.line, thing)
+
+
+def _sets_class(node: ast.AST) -> bool:
+    """Whether an attribute of `cls` is set below the node."""
+    return any(
+        isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and (dotted(n) or [""])[0] == "cls"
+        for n in walk(node)
+    )
 
 
 def _defaults(function: Def, things: Things) -> Iterator[Kept]:
