@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .names import called, last_name, walk
 from .objects.kept import Kept, fills_once
@@ -19,8 +20,7 @@ from .seen import Given, Seen
 from .sources import dotted
 
 RUNNERS = {"asyncio.run", "anyio.run", "asyncio.Runner.run", "uvloop.run"}
-_CONCURRENT = {"gather", "create_task", "ensure_future", "TaskGroup", "create_task_group", "as_completed"}
-_CONCURRENT |= {"start_soon"}
+_TASKS = {"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait_for"}
 _LOOP_CALLS = {
     "create_task",
     "create_future",
@@ -49,6 +49,15 @@ class Run:
     line: int
 
 
+@dataclass(frozen=True)
+class Parallel:
+    """A coroutine that becomes a task: its function, the kept objects that it names, how often at least."""
+
+    function: Def | None
+    roots: frozenset[str]
+    times: int
+
+
 @dataclass
 class Facts:
     """`uses` and `closes` are roots of kept objects, `sets` are names that are given a new value."""
@@ -59,7 +68,7 @@ class Facts:
     calls: dict[Def, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    concurrent: bool = False
+    parallel: list[Parallel] = field(default_factory=list)
 
 
 class Reader:
@@ -153,6 +162,28 @@ class _Body(Seen):
             if self.kept[root].thing.maker.name not in LOOPS:
                 self.found.uses.setdefault(root, part.lineno)
 
+    def _tasks(self, call: ast.Call) -> None:
+        """Note what becomes a task: twice if the call, or the argument, stands in a loop or comprehension."""
+        for argument in call.args:
+            repeated = isinstance(argument, ast.Starred) or id(call) in self._repeated
+            for node in [argument, *walk(argument)]:
+                if not isinstance(node, ast.Call):
+                    continue
+                target = self.target(node.func)
+                roots = frozenset(r for n in [node, *walk(node)] if (r := self._root_of(n)) is not None)
+                function = target.function if target is not None else None
+                if function is not None or roots:
+                    self.found.parallel.append(Parallel(function, roots, 2 if repeated else 1))
+                    break
+
+    def _root_of(self, node: ast.AST) -> str | None:
+        return self.root(node) if isinstance(node, ast.expr) else None
+
+    @cached_property
+    def _repeated(self) -> set[int]:
+        loops = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+        return {id(n) for node in walk(self.function.node) if isinstance(node, loops) for n in walk(node)}
+
     def _beside(self, node: ast.AST) -> list[ast.AST]:
         """Return the parts of a method's name if the method leaves the clients of its object alone."""
         target = self.target(node.func) if isinstance(node, ast.Call) else None
@@ -176,7 +207,8 @@ class _Body(Seen):
 
     def _call(self, call: ast.Call) -> None:
         name = last_name(call.func)
-        self.found.concurrent |= name in _CONCURRENT
+        if name in _TASKS:
+            self._tasks(call)
         if name in _PATCHING:
             return
         if closed := self._closed(call):

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .facts import Facts, Given, Reader, Request
+from .facts import Facts, Given, Parallel, Reader, Request
 from .names import parameters, walk
+from .objects.kept import ONCE_A_CLASS
+from .objects.libraries import WAITS
 from .objects.things import bindings, made_class
 from .project import Def
 from .routes import Route, routes
@@ -28,7 +30,7 @@ class Walk:
     uses: dict[str, tuple[Def, int]] = field(default_factory=dict)
     closes: set[str] = field(default_factory=set)
     sets: set[str] = field(default_factory=set)
-    concurrent: bool = False
+    parallel: list[Parallel] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Use:
     key: LoopKey
     function: Def
     line: int
-    concurrent: bool
+    waits: bool
 
 
 class Reach:
@@ -50,6 +52,7 @@ class Reach:
         self.reader = reader
         self.project = suite.project
         self._uses: dict[str, list[Use]] | None = None
+        self._below: dict[Def, set[str]] = {}
 
     @property
     def uses(self) -> dict[str, list[Use]]:
@@ -69,7 +72,7 @@ class Reach:
                 found.uses.setdefault(root, (function, line))
             found.closes |= facts.closes
             found.sets |= facts.sets
-            found.concurrent |= facts.concurrent
+            found.parallel += facts.parallel
         return found
 
     def _follow(self, starts: Iterable[tuple[Def, Given]]) -> Iterator[tuple[Def, Facts]]:
@@ -101,10 +104,13 @@ class Reach:
     def cleared(self) -> Walk:
         """What the tests' side closes or sets, in tests, fixtures, hooks and what they call.
 
-        With a lifespan that runs, what the application's own functions close counts as well.
+        A fixture that is kept for longer than a test closes nothing between two tests. With a lifespan that
+        runs, what the application's own functions close counts as well.
         """
         files = [file for file in self.project.files if self.suite.is_test_side(file)]
-        starts = [(d, self.given(d)) for file in files for d in file.defs.values()]
+        codes = [code for file in files for code in file.defs.values()]
+        starts = [(code, self.given(code)) for code in codes if code.node.name not in ONCE_A_CLASS]
+        wide = {id(f.node): f for same in self.suite.fixtures.values() for f in same if f.scope != "function"}
         lifespan = any(
             word in file.text
             for file in files
@@ -112,7 +118,9 @@ class Reach:
         )
         if lifespan:
             starts += [(d, Given()) for file in self.project.files for d in file.defs.values()]
-        return self.walk(starts)
+        found = self.walk(start for start in starts if id(start[0].node) not in wide)
+        found.sets |= self.walk(start for start in starts if id(start[0].node) in wide).sets
+        return found
 
     # -- one test ------------------------------------------------------------------------------------------
 
@@ -162,7 +170,24 @@ class Reach:
     ) -> Iterator[tuple[str, Use]]:
         found = self.walk(starts)
         for root, (function, line) in found.uses.items():
-            yield root, Use(test, key, function, line, found.concurrent)
+            yield root, Use(test, key, function, line, self._waits(found, root))
+
+    def _waits(self, found: Walk, root: str) -> bool:
+        """Whether a task likely has to wait for it: two tasks want the lock, one the queue or event."""
+        maker = self.reader.kept[root].thing.maker
+        if maker.binds != WAITS:
+            return False
+        times = sum(
+            p.times for p in found.parallel if root in p.roots or root in self._reached_by(p.function)
+        )
+        return times >= (2 if maker.noun in ("lock", "semaphore") else 1)
+
+    def _reached_by(self, function: Def | None) -> set[str]:
+        if function is None:
+            return set()
+        if function not in self._below:
+            self._below[function] = set(self.walk([(function, Given())]).uses)
+        return self._below[function]
 
     # -- requests ------------------------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ class Seen:
     def _seen(self, function: Def, node: ast.expr) -> Target | None:
         chain = dotted(node)
         if chain and chain[0] in ("self", "cls") and function.owner:
-            return self._member(function.file, function.owner, chain[1:])
+            return self._member(function.file, function.owner, chain[1:]) if chain[1:] else None
         return self.project.target(function.file, node)
 
     def target(self, node: ast.expr) -> Target | None:

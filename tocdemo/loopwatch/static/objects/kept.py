@@ -14,7 +14,9 @@ from ..project import Def, File, Project, Rebinding
 from ..sources import assigned_names, dotted
 from .things import Thing, Things
 
-MODULE, CLASS, DEFAULT, CACHE, LATER = "module", "class", "default", "cache", "later"
+MODULE, CLASS, DEFAULT, CACHE, ONCE, LATER = "module", "class", "default", "cache", "once", "later"
+ONCE_A_CLASS = {"setUpClass", "tearDownClass", "setUpModule", "tearDownModule"}
+ONCE_A_CLASS |= {"setup_class", "teardown_class", "setup_module", "teardown_module"}
 _CACHES = {"lru_cache", "cache", "cached", "singleton", "cache_resource"}
 LOOP_CALLS = {"asyncio.get_running_loop", "asyncio.get_event_loop", "asyncio._get_running_loop"}
 LOOP_CALLS |= {"asyncio.current_task", "sniffio.current_async_library"}
@@ -171,7 +173,10 @@ def _later(project: Project, things: Things) -> Iterator[Kept]:
             thing = things.of(place.file, place.value, things.local(place.function))
             if thing and not thing.kept:
                 name = root.rpartition(".")[2]
-                yield Kept(root, name, LATER, place.file, place.line, replace(thing, kept=root))
+                once = place.function.node.name in ONCE_A_CLASS
+                yield Kept(
+                    root, name, ONCE if once else LATER, place.file, place.line, replace(thing, kept=root)
+                )
                 break
 
 

@@ -91,23 +91,27 @@ class Things:
                     break
         return self._named[root]
 
-    def given(self, function: Def) -> Thing | None:
-        """Return what the function returns or yields."""
+    def given(self, function: Def, names: Mapping[str, Thing] | None = None) -> Thing | None:
+        """Return what the function returns or yields; `names` are its parameters, if known."""
+        if names:
+            return self._given(function, self._read_local(function, dict(names)))
         if function.name not in self._returned:
             self._returned[function.name] = None
-            names = self.local(function)
-            for node in body(function.node):
-                value = node.value if isinstance(node, (ast.Return, ast.Yield)) else None
-                if found := self.of(function.file, value, names):
-                    self._returned[function.name] = found
-                    break
+            self._returned[function.name] = self._given(function, self.local(function))
         return self._returned[function.name]
+
+    def _given(self, function: Def, names: Mapping[str, Thing]) -> Thing | None:
+        values = [n.value for n in body(function.node) if isinstance(n, (ast.Return, ast.Yield))]
+        return next((found for value in values if (found := self.of(function.file, value, names))), None)
 
     def local(self, function: Def) -> dict[str, Thing]:
         """Return what the names of the function are bound to in its body."""
-        if function in self._local:
-            return self._local[function]
-        found = self._local[function] = {}
+        if function not in self._local:
+            self._local[function] = {}
+            self._read_local(function, self._local[function])
+        return self._local[function]
+
+    def _read_local(self, function: Def, found: dict[str, Thing]) -> dict[str, Thing]:
         for names, value in bindings(function.node):
             if thing := self.of(function.file, value, found):
                 found.update(dict.fromkeys(names, thing))
@@ -210,6 +214,9 @@ class Things:
     def _bound(self, thing: Thing, call: ast.Call) -> Thing | None:
         """Return the thing unless the arguments say that nothing of it is bound to a loop."""
         library = thing.maker.library
+        if thing.maker.noun == "semaphore":  # of one with more places nobody may ever have to wait
+            places = call.args[0] if call.args else keyword(call, "value")
+            return thing if places is None or getattr(places, "value", 0) == 1 else None
         if library == "httpx":
             return (
                 None

@@ -80,6 +80,33 @@ RULES = (
         + _USE,
     ),
     Rule(
+        "made-in-class-set-up",
+        "Such an object is made once for a class or module, in `setUpClass` and the like.",
+        """
+        == test_it.py
+        import httpx, unittest
+        class Tests(unittest.IsolatedAsyncioTestCase):
+            @classmethod
+            def setUpClass(cls):
+                cls.client = httpx.AsyncClient()
+            async def test_one(self):
+                await self.client.get("/one")
+            async def test_two(self):
+                await self.client.get("/two")
+        """,
+        """
+        == test_it.py
+        import httpx, unittest
+        class Tests(unittest.IsolatedAsyncioTestCase):
+            def setUp(self):
+                self.client = httpx.AsyncClient()
+            async def test_one(self):
+                await self.client.get("/one")
+            async def test_two(self):
+                await self.client.get("/two")
+        """,
+    ),
+    Rule(
         "made-as-default",
         "Such an object is a default argument: it is made once, when the function is defined.",
         """

@@ -234,7 +234,9 @@ def _not_run(context: Context, fixture: Fixture, tests: list[Test]) -> Iterator[
         return
     if any("anyio" in file.text for file in context.project.files) or len(fixture.node.decorator_list) != 1:
         return
-    wrong = [test for test in tests if test.kind == ASYNCIO]
+    wrong = [
+        t for t in tests if t.kind == ASYNCIO and any(p.arg == fixture.name for p in parameters(t.code.node))
+    ]
     if wrong:
         yield context.finding(
             "async-fixture-not-run",

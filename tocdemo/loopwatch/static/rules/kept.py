@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..context import Context, article, names_of
 from ..findings import Finding
-from ..objects.kept import CACHE, CLASS, DEFAULT, LATER, MODULE, Kept, is_reset
+from ..objects.kept import CACHE, CLASS, DEFAULT, LATER, MODULE, ONCE, ONCE_A_CLASS, Kept, is_reset
 from ..objects.libraries import MADE, REPLACED_BY, USED, WAITS
 from ..reach import Use
 
@@ -18,12 +18,14 @@ RULES = {
     CLASS: "made-in-class-body",
     DEFAULT: "made-as-default",
     CACHE: "kept-in-cache",
+    ONCE: "made-in-class-set-up",
 }
 _WHERE = {
     MODULE: "made at import",
     CLASS: "made in the class body",
     DEFAULT: "made once, as a default argument",
     CACHE: "made once and then kept",
+    ONCE: "made once for the class or module, before its tests",
 }
 _BINDS = {
     MADE: "takes its loop when it is made",
@@ -44,7 +46,7 @@ def kept_objects(context: Context) -> Iterator[Finding]:
         roots = {kept.root for kept in group}
         uses = [use for name in roots for use in context.reach.uses.get(name, [])]
         if origin.thing.maker.binds == WAITS:
-            uses = [use for use in uses if use.concurrent]
+            uses = [use for use in uses if use.waits]
         if _is_shared(origin, uses) and not _is_handled(context, origin, roots):
             yield _finding(context, origin, uses)
 
@@ -63,7 +65,8 @@ def _is_handled(context: Context, kept: Kept, roots: set[str]) -> bool:
     side = [file for file in context.project.files if context.suite.is_test_side(file)]
     for name, places in context.project.rebound.items():
         touched = any(name == root or name.startswith(root + ".") for root in roots)
-        if touched and any(p.patch or (p.file in side and is_reset(p, name)) for p in places):
+        others = [p for p in places if p.function is None or p.function.node.name not in ONCE_A_CLASS]
+        if touched and any(p.patch or (p.file in side and is_reset(p, name)) for p in others):
             return True
     words = REPLACED_BY.get(kept.thing.maker.library, ())
     if any(word in file.text for file in side for word in words):
@@ -98,6 +101,8 @@ def _finding(context: Context, kept: Kept, uses: list[Use]) -> Finding:
 
 
 def _change(kept: Kept) -> str:
+    if kept.place == ONCE:
+        return "make it before each test, in `asyncSetUp` or an async fixture, and close it afterwards"
     if kept.place == DEFAULT:
         return f"write `{kept.name}=None`, and make the {kept.thing.maker.noun} in the function"
     if kept.place == CACHE and kept.root.endswith("()"):

@@ -43,11 +43,21 @@ def _differ(context: Context) -> Iterator[Finding]:
     clashes: dict[int, _Clash] = {}
     for same in suite.fixtures.values():
         for fixture in same:
-            thing = context.things.given(fixture.code) if fixture.loop else None
+            thing = _given(context, fixture) if fixture.loop else None
             if thing and not thing.kept:
                 _compare(context, fixture, thing, clashes)
     for clash in clashes.values():
         yield _clash(context, clash)
+
+
+def _given(context: Context, fixture: Fixture, depth: int = 0) -> Thing | None:
+    """Return what the fixture gives, also what it makes from another fixture's object."""
+    names = {}
+    for parameter in parameters(fixture.node):
+        other = context.suite.fixture(fixture.code, parameter.arg) if depth < 4 else None
+        if other is not None and (thing := _given(context, other, depth + 1)):
+            names[parameter.arg] = thing
+    return context.things.given(fixture.code, names)
 
 
 def _compare(context: Context, fixture: Fixture, thing: Thing, clashes: dict[int, _Clash]) -> None:
@@ -58,14 +68,11 @@ def _compare(context: Context, fixture: Fixture, thing: Thing, clashes: dict[int
         if fixture not in suite.used(test) or test.kind not in (ASYNCIO, SYNC):
             continue
         own = suite.fixture_loop(test, fixture) or "function"
-        for user, scope in _users(context, test, fixture):
+        for _, scope in _users(context, test, fixture):
             key = suite.key(test, scope)
             if early and key != suite.key(test, own):
                 _note(clashes, fixture, thing, own, test, scope)
-            elif not early and (
-                thing.maker.binds != WAITS
-                or context.reach.walk([(user, context.reach.given(user))]).concurrent
-            ):
+            elif not early and thing.maker.binds != WAITS:
                 shared.setdefault(suite.key(test, fixture.scope), []).append((test, scope, key))
     for uses in shared.values():
         if len({key for _, _, key in uses}) > 1 and fixture.scope != "function":
@@ -218,7 +225,7 @@ def _kept_too_long(context: Context, fixture: Fixture, kept: Kept) -> Iterator[F
     suite, maker = context.suite, kept.thing.maker
     uses = context.reach.uses.get(kept.root, [])
     if maker.binds == WAITS:
-        uses = [use for use in uses if use.concurrent]
+        uses = [use for use in uses if use.waits]
     inside: dict[LoopKey, dict[LoopKey, Test]] = {}
     outside: list[Test] = []
     for use in uses:
