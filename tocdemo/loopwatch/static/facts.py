@@ -12,11 +12,11 @@ from functools import cached_property
 
 from .names import called, last_name, walk
 from .objects.kept import Kept, fills_once
-from .objects.libraries import LIVE_VERBS, LOOPS
+from .objects.libraries import LIVE_VERBS, LOOPS, SPARED
 from .objects.things import Things
 from .project import Def, Project, Target
 from .routes import VERBS, requested_path
-from .seen import Given, Seen
+from .seen import DEPENDS, Given, Seen
 from .sources import dotted
 
 RUNNERS = {"asyncio.run", "anyio.run", "asyncio.Runner.run", "uvloop.run"}
@@ -34,11 +34,15 @@ _PATCHING = {"setattr", "patch", "object", "delattr"}
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the function sends: its path as written, and the name of the client that sends it."""
+    """A request that the function sends: its path as written, and the name of the client that sends it.
+
+    `made` is the full name of what makes the client in the same expression: `TestClient(app).get("/")`.
+    """
 
     path: str
     line: int
     client: str
+    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,10 @@ class _Body(Seen):
         self.found = Facts()
 
     def read(self) -> Facts:
-        self.read_names()
+        self.overridden = frozenset(self.reader.overridden)
         self._own_default()
+        self._dependencies()
+        self.read_names()
         for node in walk(self.function.node):
             if isinstance(node, (ast.Await, ast.AsyncFor)):
                 self._awaited(node.value if isinstance(node, ast.Await) else node.iter)
@@ -146,7 +152,10 @@ class _Body(Seen):
         """Return the root of the kept object that the call closes, disposes of or clears."""
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             return None
-        return self.same_object(node.func.value) if node.func.attr in LIVE_VERBS else None
+        root = self.same_object(node.func.value) if node.func.attr in LIVE_VERBS else None
+        maker = self.kept[root].thing.maker if root is not None else None
+        spared = SPARED.get(node.func.attr)
+        return None if maker is not None and spared is not None and maker.noun in spared else root
 
     def _awaited(self, node: ast.expr) -> None:
         """Note the kept objects in an expression that is awaited, and those that it closes."""
@@ -167,9 +176,9 @@ class _Body(Seen):
         for argument in call.args:
             repeated = isinstance(argument, ast.Starred) or id(call) in self._repeated
             for node in [argument, *walk(argument)]:
-                if not isinstance(node, ast.Call):
+                if not isinstance(node, (ast.Call, ast.Name, ast.Attribute)):
                     continue
-                target = self.target(node.func)
+                target = self.target(node.func if isinstance(node, ast.Call) else node)
                 roots = frozenset(r for n in [node, *walk(node)] if (r := self._root_of(n)) is not None)
                 function = target.function if target is not None else None
                 if function is not None or roots:
@@ -223,8 +232,10 @@ class _Body(Seen):
         self._callees(call)
         self._runs(call, name)
         if name in VERBS and (path := requested_path(call, name)) is not None:
-            client = (dotted(getattr(call.func, "value", call.func)) or [""])[0]
-            self.found.requests.append(Request(path, call.lineno, client))
+            sender = getattr(call.func, "value", call.func)
+            client = (dotted(sender) or [""])[0]
+            made = self.file.full_name(sender.func) if isinstance(sender, ast.Call) else None
+            self.found.requests.append(Request(path, call.lineno, client, made or ""))
 
     def _callees(self, call: ast.Call) -> None:
         for node in (call.func, *call.args, *(k.value for k in call.keywords)):
@@ -248,7 +259,7 @@ class _Body(Seen):
             self.found.calls.setdefault(function, call.lineno)
 
     def _is_depends_override(self, call: ast.Call, function: Def) -> bool:
-        return last_name(call.func) in ("Depends", "Security") and function.name in self.reader.overridden
+        return last_name(call.func) in DEPENDS and function.name in self.reader.overridden
 
     def _runs(self, call: ast.Call, name: str) -> None:
         full = self.file.full_name(call.func) or ""

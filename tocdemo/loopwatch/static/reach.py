@@ -216,6 +216,8 @@ class Reach:
 
     def _client(self, test: Test, request: Request) -> LoopKey | None:
         """Return the loop of the TestClient that sends the request: ("request",) if each has its own."""
+        if self._makes_client(request.made):
+            return ("request",)
         entered = self._test_client(test.code, request.client)
         if entered is not None:
             return ("block", test.code.name) if entered else ("request",)

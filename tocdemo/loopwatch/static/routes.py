@@ -9,11 +9,13 @@ import ast
 import re
 from dataclasses import dataclass
 
-from .names import constants, keyword, last_name
+from .names import constants, keyword, last_name, walk
 from .project import Def, File, Project
 from .sources import dotted
 
 VERBS = {"get", "post", "put", "patch", "delete", "head", "options", "request", "websocket_connect", "stream"}
+
+_LISTING = {"Route", "WebSocketRoute", "add_route", "add_api_route", "add_websocket_route"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,18 @@ def routes(project: Project) -> list[Route]:
                     if isinstance(first, ast.Constant) and isinstance(first.value, str):
                         path = _prefix(file, decorator.func) + first.value
                         found.append(Route(_pattern(path), function))
+    return [*found, *(route for file in project.files for route in _listed(project, file))]
+
+
+def _listed(project: Project, file: File) -> list[Route]:
+    """Return the handlers of `Route("/path", function)` and `app.add_route("/path", function)`."""
+    found = []
+    for node in walk(file.source.tree):
+        if isinstance(node, ast.Call) and last_name(node.func) in _LISTING and len(node.args) > 1:
+            path, handler = node.args[0], node.args[1]
+            target = project.target(file, handler)
+            if isinstance(path, ast.Constant) and isinstance(path.value, str) and target and target.function:
+                found.append(Route(_pattern(path.value), target.function))
     return found
 
 

@@ -6,10 +6,10 @@ It follows local names, attributes and what functions return. It must not know w
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .names import last_name, walk
+from .names import Function, defaults, last_name, parameters, walk
 from .objects.kept import Kept
 from .objects.libraries import MAKERS, WRAPPERS
 from .objects.things import bindings, made_class
@@ -29,8 +29,13 @@ class Given:
         return f"{sorted((n, t.root) for n, t in self.instances.items())} {sorted(self.held.items())}"
 
 
+DEPENDS = {"Depends", "Security"}
+
+
 class Seen:
     """The names of one function, with what its parameters are known to be."""
+
+    overridden: frozenset[str] = frozenset()  # dependencies in whose place the tests put others
 
     def __init__(self, project: Project, kept: Mapping[str, Kept], function: Def, given: Given) -> None:
         self.project, self.kept = project, kept
@@ -47,6 +52,19 @@ class Seen:
                 self.same |= set(names) if self.root(inner) else set()
             elif target := self._instance(inner):
                 self.instances.update(dict.fromkeys(names, target))
+
+    def _dependencies(self) -> None:
+        """FastAPI's `client=Depends(get_client)`, also in `Annotated`: it is what the function gives."""
+        for name, value in [*defaults(self.function.node), *_annotated(self.function.node)]:
+            called = value.args[0] if isinstance(value, ast.Call) and value.args else None
+            if called is not None and isinstance(value, ast.Call) and last_name(value.func) in DEPENDS:
+                target = self.target(called)
+                function = target.function if target is not None else None
+                if function is not None and function.name not in self.overridden:
+                    cached = f"{function.name}()"
+                    root = cached if cached in self.kept else self.factory(function)
+                    if root is not None:
+                        self.held[name] = root
 
     def _own_default(self) -> None:
         for name in {a.arg for a in walk(self.function.node) if isinstance(a, ast.arg)}:
@@ -89,6 +107,9 @@ class Seen:
             return None
         if len(chain) == 1 and chain[0] in self.held:
             return self.held[chain[0]]
+        if chain[-3:-1] == ["app", "state"] and len(chain) > 3:  # request.app.state.pool
+            states = [root for root in self.kept if root.endswith(f".state.{chain[-1]}")]
+            return states[0] if len(states) == 1 else None
         owner = self.function.owner if chain[0] == "self" and len(chain) == 2 else None
         own = self._attribute(owner, chain[1]) if owner is not None else None
         target = self.target(node) if own is None else None
@@ -135,6 +156,11 @@ class Seen:
                     root = target.full if target else ""
                     if root in self.kept:
                         return root
+                if isinstance(value, ast.Call) and last_name(value.func) in ("setdefault", "get"):
+                    value = getattr(value.func, "value", value)
+                    target = self._seen(function, value)
+                    if target is not None and target.full in self.kept:
+                        return target.full
                 if isinstance(value, ast.Subscript):
                     target = self._seen(function, value.value)
                     if target is not None and target.root in self.kept:
@@ -226,3 +252,11 @@ class Seen:
         if target is not None and target.function is not None:  # get_client.cache_clear()
             return f"{target.function.name}()" if f"{target.function.name}()" in self.kept else None
         return self.root(node)
+
+
+def _annotated(function: Function) -> Iterator[tuple[str, ast.expr]]:
+    """Yield each parameter with the calls in its annotation: `Annotated[Client, Depends(get_client)]`."""
+    for parameter in parameters(function):
+        for node in walk(parameter):
+            if isinstance(node, ast.Call):
+                yield parameter.arg, node

@@ -91,6 +91,12 @@ def _module_level(file: File, things: Things) -> Iterator[Kept]:
                 thing = things.named(f"{file.module}.{name}") if things.of(file, node.value) else None
                 if thing:
                     yield Kept(f"{file.module}.{name}", name, MODULE, file, node.lineno, thing)
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            chain = dotted(target) or []
+            thing = things.of(file, node.value) if chain[1:2] == ["state"] and len(chain) == 3 else None
+            if thing and not thing.kept:
+                root = ".".join((file.module, *chain))
+                yield Kept(root, ".".join(chain), MODULE, file, node.lineno, replace(thing, kept=root))
 
 
 def _class_bodies(file: File, things: Things) -> Iterator[Kept]:

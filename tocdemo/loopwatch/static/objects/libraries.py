@@ -219,6 +219,8 @@ LIVE_VERBS |= {
     "drain",
     "expire",
 }
+# Verbs that mean something else with these: an event that is cleared, a writer that is drained, lives on.
+SPARED = {"clear": {"event"}, "drain": {"connection"}, "expire": {"client"}, "reset": {"event"}}
 
 
 def maker(name: str, installed: dict[str, str], python: tuple[int, int]) -> Maker | None:

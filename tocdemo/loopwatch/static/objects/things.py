@@ -102,7 +102,18 @@ class Things:
 
     def _given(self, function: Def, names: Mapping[str, Thing]) -> Thing | None:
         values = [n.value for n in body(function.node) if isinstance(n, (ast.Return, ast.Yield))]
-        return next((found for value in values if (found := self.of(function.file, value, names))), None)
+        found = next((found for value in values if (found := self.of(function.file, value, names))), None)
+        return found or self._closed_over(function, values, names)
+
+    @staticmethod
+    def _closed_over(
+        function: Def, values: list[ast.expr | None], names: Mapping[str, Thing]
+    ) -> Thing | None:
+        """Return what a function that is made in this one, and given away, uses of its names."""
+        given = {value.id for value in values if isinstance(value, ast.Name)}
+        inner = [n for n in body(function.node) if isinstance(n, FUNCTIONS) and n.name in given]
+        used = [n.id for node in inner for n in walk(node) if isinstance(n, ast.Name)]
+        return next((names[name] for name in used if name in names), None)
 
     def local(self, function: Def) -> dict[str, Thing]:
         """Return what the names of the function are bound to in its body."""
@@ -138,6 +149,8 @@ class Things:
                     yield last_name(target_), Thing(made, file, child.lineno, owner.name)
             elif isinstance(child, FUNCTIONS) and child.name in ("__init__", "__post_init__", "__new__"):
                 yield from self._assigned_fields(Def(file, child, owner))
+            elif isinstance(child, FUNCTIONS):
+                yield from self._lazy_fields(Def(file, child, owner))
 
     def _assigned_fields(self, function: Def) -> Iterator[tuple[str, Thing]]:
         names = self.local(function)
@@ -147,6 +160,18 @@ class Things:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if thing and not thing.kept and isinstance(target, ast.Attribute):
                         yield target.attr, thing
+
+    def _lazy_fields(self, function: Def) -> Iterator[tuple[str, Thing]]:
+        """An attribute that a method fills once: `if self._client is None: self._client = …`."""
+        for node in body(function.node):
+            if isinstance(node, ast.If):
+                asked = {n.attr for n in walk(node.test) if isinstance(n, ast.Attribute)}
+                for inner in walk(node):
+                    if isinstance(inner, ast.Assign) and last_name(inner.targets[0]) in asked:
+                        target = inner.targets[0]
+                        thing = self.of(function.file, inner.value, self.local(function))
+                        if thing and not thing.kept and (dotted(target) or [""])[0] == "self":
+                            yield last_name(target), thing
 
     def _name(self, file: File, node: ast.expr, names: Mapping[str, Thing] | None) -> Thing | None:
         chain = dotted(node)

@@ -69,7 +69,9 @@ def _used_by_sync(context: Context, fixture: Fixture) -> bool:
 
 def _asks_for_event_loop(context: Context) -> Iterator[Finding]:
     suite = context.suite
-    if suite.dialect.event_loop_fixture or not any(test.kind == ASYNCIO for test in suite.tests):
+    if suite.dialect.event_loop_fixture:
+        return
+    if not suite.dialect.known and not any(test.kind == ASYNCIO for test in suite.tests):
         return
     used = {id(f): f.code for test in suite.tests for f in suite.used(test)}
     for code in [*(test.code for test in suite.tests), *used.values()]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..context import Context, article, names_of
 from ..findings import Finding
-from ..names import body, parameters, walk
+from ..names import body, last_name, parameters, walk
 from ..objects.kept import LATER, Kept
 from ..objects.libraries import INITIALIZERS, MADE, WAITS
 from ..objects.things import Thing
@@ -124,6 +124,10 @@ def _uses_own(context: Context, fixture: Fixture, thing: Thing) -> bool:
             parts = [node.value]
         elif isinstance(node, ast.AsyncWith):
             parts = [item.context_expr for item in node.items]
+        if isinstance(node, ast.Call) and last_name(node.func) in ("create_task", "ensure_future"):
+            given_away = {n.id for argument in node.args for n in walk(argument) if isinstance(n, ast.Name)}
+            if node.lineno < given and given_away & names:
+                return True
         for part in parts:
             attributes = [n.value for n in [part, *walk(part)] if isinstance(n, ast.Attribute)]
             if part.lineno < given and any(isinstance(a, ast.Name) and a.id in names for a in attributes):
