@@ -12,7 +12,6 @@ from typing import Any
 
 import bson
 from bson import Int64
-from pymongo.errors import PyMongoError
 
 from .commandlog import CommandLog, CommandRecord
 from .commands import COMMANDS, Command, check_generic
@@ -304,11 +303,7 @@ def _milliseconds(value: Any) -> float:
 
 
 def _engine_error(error: Exception) -> CommandError:
-    """The MongoDB error for an exception of mongomock's, or of a bug here."""
-    if isinstance(error, NotImplementedError):
-        return CommandError(238, f"not implemented by this embedded test server: {error}")
-    if isinstance(error, PyMongoError):
-        return CommandError(getattr(error, "code", None) or 2, str(error))
+    """The MongoDB error for an exception that is none of MongoDB's: a bug here, or a command too deep."""
     if isinstance(error, RecursionError):
         return CommandError(15, "the command is nested too deeply")
     return CommandError(8, f"the command failed inside the server: {type(error).__name__}: {error}")

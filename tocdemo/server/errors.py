@@ -68,6 +68,12 @@ def error_reply(code: int, message: str, **extra: Any) -> dict[str, Any]:
     return {"ok": 0.0, "errmsg": message, "code": code, "codeName": name, **extra}
 
 
+def expect(condition: bool, code: int, message: str) -> None:
+    """Raise the error unless the condition holds."""
+    if not condition:
+        raise CommandError(code, message)
+
+
 def not_implemented(what: str) -> CommandError:
     """The error for what MongoDB can do and this server cannot."""
     return CommandError(
