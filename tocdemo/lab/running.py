@@ -215,7 +215,7 @@ def recorded_versions() -> versions.Versions:
 @contextlib.contextmanager
 def _progress_bar() -> Iterator[Any]:
     """Show a bar that follows the run and goes away when it ends."""
-    handle = display(HTML(""), display_id=True)
+    handle = display(HTML("<progress></progress> It begins …"), display_id=True)
 
     def show(done: int, total: int, left: float) -> None:
         if handle is not None:
