@@ -1,0 +1,58 @@
+"""`python -m tocdemo.loopwatch.tests.corpus`: measures how well the failures of the corpus are explained."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .case import cases
+from .trial import Verdict, services, trial
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the cases, print the table; return 0 if every case is as its file says, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m tocdemo.loopwatch.tests.corpus", description=__doc__)
+    parser.add_argument("name", nargs="*", help="only cases whose names contain one of these")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each explanation")
+    options = parser.parse_args(argv)
+    verdicts = []
+    with services(), tempfile.TemporaryDirectory() as folder:
+        for case in cases():
+            if options.name and not any(name in case.name for name in options.name):
+                continue
+            if case.missing or case.environment:
+                print(f"{case.name:<34} not run here: {case.missing or 'an environment of its own'}")
+                continue
+            verdict = trial(case, Path(folder).resolve() / case.name)
+            verdicts.append(verdict)
+            _print(verdict, options.verbose)
+    _summary(verdicts)
+    return 0
+
+
+def _print(verdict: Verdict, verbose: bool) -> None:
+    marks = "".join("+" if green else "-" for green in verdict.followed) or "none"
+    said = "recognised" if verdict.recognised else "NOT recognised"
+    named = "named" if verdict.named else "not named"
+    counts = f"{verdict.first.passed} passed, {verdict.first.failed} failed"
+    print(f"{verdict.case.name:<34} {said:<15} {named:<10} advice {marks:<5} ({counts})", flush=True)
+    if verbose:
+        print(verdict.first.full or verdict.first.text)
+
+
+def _summary(verdicts: list[Verdict]) -> None:
+    failing = [verdict for verdict in verdicts if verdict.case.kind != "healthy"]
+    of = f"of {len(failing)}"
+    print(f"recognised: {sum(v.recognised for v in failing)} {of}")
+    print(f"names the object, and where it was made: {sum(v.named for v in failing)} {of}")
+    print(f"an advice, followed, makes the suite green: {sum(v.green for v in failing)} {of}")
+    print(f"advice that stays red, or runs fewer tests: {sum(v.red for v in failing)}")
+    healthy = [verdict for verdict in verdicts if verdict.case.kind == "healthy"]
+    print(f"explanations in {len(healthy)} healthy: {sum(len(v.first.explanations) for v in healthy)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
