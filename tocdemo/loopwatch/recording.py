@@ -89,7 +89,7 @@ class Fixture:
 
 @dataclass(frozen=True)
 class Client:
-    """An async client, or a lock that was used on a wrong loop.
+    """An async client, or a lock or other object that was used on a wrong loop.
 
     `loop` and `bound` are None as long as no binding was seen.
     """

@@ -22,7 +22,8 @@ class Ledger:
     """Notes what happens in one run of pytest whose root folder is `root`.
 
     `phase`, `test` and `fixtures` (innermost last) say where the run is, `thread` is the thread of the tests.
-    `ran` says which loop ran where; `call_loops` maps a test to the loop that ran its call.
+    `ran` says which loop ran where; `call_loops` maps a test to the loop that ran its call. `loop_at_start`
+    says whether a loop ran in this thread when the record began.
     """
 
     def __init__(self, root: str) -> None:
@@ -31,6 +32,7 @@ class Ledger:
         self.test: str | None = None
         self.fixtures: list[str] = []
         self.thread = threading.get_ident()
+        self.loop_at_start = asyncio._get_running_loop() is not None
         self.loops: list[LoopEntry] = []
         self.clients: list[ClientEntry] = []
         self.ran: dict[tuple[int, str | None, str, str | None], Ran] = {}
@@ -179,6 +181,22 @@ class Ledger:
         entry = self.client_entry(client)
         if entry is not None and entry.closed is None:
             entry.closed = self.place(frame)
+
+    def adopt(self, thing: Any, loop: int) -> ClientEntry | None:
+        """Count an object that was found to hold this loop among the clients.
+
+        Return None for one that cannot be referred to weakly: it would be kept alive.
+        """
+        entry = self.client_entry(thing)
+        if entry is None:
+            try:
+                entry = self._add_client(thing, True, None)
+            except TypeError:
+                return None
+            entry.ran_at_creation = False
+        if entry.loop is None and entry.stores_loop:
+            entry.loop = loop
+        return entry
 
     # -- asyncio's locks, events and queues ----------------------------------------------------------------
 

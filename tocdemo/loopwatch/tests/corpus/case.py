@@ -24,11 +24,11 @@ INI = """
 class Case:
     """One project, and what is expected of it.
 
-    `report` names the public report whose shape it has. `kind` is "cross-loop", "no-loop", "nested", "adjacent"
-    or "healthy". `object` is what the explanation's first line must name, `place` a file and line that it must
-    name. At first `passed` tests pass; `tests` pass when an alternative was followed; `advice` is the least
-    number of alternatives. `environment` are requirements of an environment of its own; `known` says why the
-    case is not yet explained rightly.
+    `report` names the public report whose shape it has. `kind` is "cross-loop", "no-loop", "nested",
+    "adjacent" or "healthy". `object` is what the explanation's first line must name, `place` a file and line
+    that it must name. At first `passed` tests pass; `tests` pass when an alternative was followed; `advice`
+    is the least number of alternatives. `environment` are requirements of an environment of its own; `known`
+    says why the case is not yet explained rightly.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Does what an explanation advises, to the letter, knowing nothing but its text and the project's files.
 
-An advice is a sequence of edits, each written as `FILE:LINE: write `CODE` there`, `in FILE, set `key = value``,
-or `add to FILE:` with the lines to add below it.
+An advice is a sequence of edits, each written as "FILE:LINE: write `CODE` there", "in FILE, set
+`key = value`", or "add to FILE:" with the lines to add below it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 _LABEL = re.compile(r"^  (change|or):\s+(.*)$")
 _MORE = re.compile(r"^ {13}(.*)$")
-_OTHER = re.compile(r"^  \w[\w ]*:")
+_BLANK = re.compile(r"^()$")
 _COPIED = re.compile(r"(\S+):(\d+): write `([^`]+)` there, and (.+?) wherever the bare name is used")
 _WRITE = re.compile(r"(\S+):(\d+): write `([^`]+)` there")
 _SET = re.compile(r"in (\S+), set ((?:`[^`]+`(?:, | and )?)+)")
@@ -26,7 +26,7 @@ def alternatives(text: str) -> list[str]:
     for line in text.splitlines():
         if label := _LABEL.match(line):
             found.append([label[2]])
-        elif found and (more := _MORE.match(line)):
+        elif found and (more := _MORE.match(line) or _BLANK.match(line)):
             found[-1].append(more[1])
     return ["\n".join(lines) for lines in found]
 
@@ -86,17 +86,13 @@ def _write(path: Path, number: int, code: str) -> None:
 
 
 def _imported(lines: list[str], code: str) -> list[str]:
-    """Add `import pytest_asyncio` where the written code needs it: that much a reader knows."""
-    if "pytest_asyncio." in code and "import pytest_asyncio" not in lines:
-        first = next((n for n, line in enumerate(lines) if line.startswith(("import ", "from "))), 0)
-        return [*lines[:first], *_after_future(lines, first)]
+    """Add the imports that the written code needs: that much a reader knows."""
+    for name in ("pytest_asyncio", "asyncio"):
+        if re.search(rf"(?<!\w){name}\.", code) and f"import {name}" not in lines:
+            first = next((n for n, line in enumerate(lines) if line.startswith(("import ", "from "))), 0)
+            first += lines[first].startswith("from __future__")
+            lines = [*lines[:first], f"import {name}", *lines[first:]]
     return lines
-
-
-def _after_future(lines: list[str], first: int) -> list[str]:
-    rest = lines[first:]
-    position = 1 if rest and rest[0].startswith("from __future__") else 0
-    return [*rest[:position], "import pytest_asyncio", *rest[position:]]
 
 
 def _rename(path: Path, names: list[str]) -> None:

@@ -43,15 +43,14 @@ def run_here(folder: Path, args: tuple[str, ...] = ()) -> Ran:
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
         os.chdir(folder)
         try:
-            pytest.main(
-                [*QUIET, "-W", "ignore", f"--rootdir={folder}", *args, "."], plugins=[watch, counted]
-            )
+            pytest.main([*QUIET, "-W", "ignore", f"--rootdir={folder}", *args, "."], plugins=[watch, counted])
         finally:
             os.chdir(before)
             sys.path[:] = path
             _forget(folder, set(sys.modules) - modules)
     assert watch.recording is not None, out.getvalue()
     gc.collect()
+    assert "could not explain" not in out.getvalue(), out.getvalue()
     return Ran(counted.passed, counted.failed, dict(watch.recording.explanations), out.getvalue())
 
 
@@ -73,5 +72,3 @@ class _Counts:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.failed += report.failed
-
-
