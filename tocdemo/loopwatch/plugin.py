@@ -56,6 +56,7 @@ class Watch:
         self._tests: dict[str, _RunningTest] = {}
         self._fixtures: list[Fixture] = []
         self._open_fixtures: dict[int, int] = {}
+        self._at_collection: dict[str, str] = {}
         self._worker: str | None = None
 
     # -- begin and end -------------------------------------------------------------------------------------
@@ -130,7 +131,10 @@ class Watch:
             uses=tuple(entry.frozen() for entry in live.uses.entries),
             holders=tuple(entry.frozen() for entry in explainer.holders or ()),
             holders_at=explainer.holders_at,
-            explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+            explanations={
+                **self._at_collection,
+                **{t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+            },
         )
 
     # -- where the run is ----------------------------------------------------------------------------------
@@ -193,14 +197,30 @@ class Watch:
             self._explain(live, Failure(item.nodeid, report.when, call.excinfo.value, item), report, test)
         return report
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector):
+        report = yield
+        call = getattr(report, "call", None)
+        if self._live is not None and report.failed and call is not None and call.excinfo is not None:
+            failure = Failure(collector.nodeid, "collection", call.excinfo.value, collector)
+            text = _text(self._live, failure)
+            if text:
+                report.sections.append(("loopwatch", text))
+                self._at_collection[collector.nodeid] = text
+        return report
+
     def _explain(self, live: _Live, failure: Failure, report: pytest.TestReport, test: _RunningTest) -> None:
-        try:
-            text = live.explainer.explain(failure)
-        except Exception as error:  # a fault of ours must not hide the test's own failure
-            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
+        text = _text(live, failure)
         if text:
             report.sections.append(("loopwatch", text))
             test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text
+
+
+def _text(live: _Live, failure: Failure) -> str | None:
+    try:
+        return live.explainer.explain(failure)
+    except Exception as error:  # a fault of ours must not hide the test's own failure
+        return f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
 
 
 class _RunningTest:

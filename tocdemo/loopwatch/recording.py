@@ -152,9 +152,10 @@ _Numbered = TypeVar("_Numbered", Loop, Client)
 class Recording:
     """Everything that the plugin saw in one run.
 
-    `explanations` maps the node id of each explained test to its text. `holders` are those of the moment
-    when the first test failed over another loop, or when the last test was over but not yet torn down;
-    `holders_at` is that test's node id, or None if they were found at the end of the run.
+    `explanations` maps the node id of each explained test, or of a file that could not be imported, to its
+    text. `holders` are those of the moment when the first test failed over another loop, or when the last
+    test was over but not yet torn down; `holders_at` is that test's node id, or None if they were found at
+    the end of the run.
     """
 
     python: str

@@ -20,6 +20,8 @@ _WIDTHS = {"session": 4, "package": 3, "module": 2, "class": 1, "function": 0}
 def adjacent(ledger: Ledger, failure: Failure) -> tuple[tuple[Any, ...], list[str]] | None:
     """Return a key and what is to be said of the failure, or None if it is none of these."""
     suite = Suite(failure.item)
+    if suite.kind == "import":
+        return None
     for error in failure.errors():
         if getattr(error, "argname", None) == "event_loop":
             return _event_loop_gone(ledger, suite, error)

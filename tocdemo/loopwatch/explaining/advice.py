@@ -40,7 +40,7 @@ def advice(found: Found, suite: Suite, ledger: Ledger) -> list[list[str]]:
     if stale:
         modules = dict.fromkeys(entry.module for entry, _ in stale)
         return [[_refer_to_module([each for each in stale if each[0].module == m]) for m in modules]]
-    if found.client is None:
+    if found.client is None or suite.kind == "import":
         return []
     return [lines for lines in _alternatives(found, found.client, suite, ledger) if lines]
 
@@ -66,9 +66,11 @@ def _alternatives(
     elif any(entry.module == "__main__" for entry in found.leading):
         yield _in_a_notebook(found.leading)
     elif found.leading:
-        if _one_loop_a_test(suite, ledger, found.running):
+        enough = _one_loop_a_test(suite, ledger, found.running)
+        if enough:
             yield renewed(suite, client, found.leading)
-        yield shared(suite, ledger, client)
+        if enough or suite.kind in ("sync", "unittest"):
+            yield shared(suite, ledger, client)
 
 
 def _one_loop_a_test(suite: Suite, ledger: Ledger, running: int | None) -> bool:

@@ -19,7 +19,7 @@ from .adjacent import adjacent
 from .advice import Found, advice
 from .cause import Cause, Causes, Failure
 from .fixtures import written
-from .held import MOST, held_lines, of_client, short
+from .held import MOST, held_lines, is_of_its_library, of_client, short
 from .loop_errors import loop_error
 from .suite import Suite
 from .words import line, when, where
@@ -94,7 +94,8 @@ class Explainer:
         """Return what the code calls the thing; where no line named it, the name of its holder."""
         if thing.name == "something":
             return otherwise
-        if thing.client is not None and thing.name in (thing.kind, thing.client.short):
+        said = thing.name in (thing.kind, thing.client.short if thing.client else "")
+        if thing.client is not None and (said or thing.name.split(".")[0] == "self"):
             return self._client_names.get(thing.client.number, thing.name)
         return thing.name
 
@@ -120,7 +121,8 @@ class Explainer:
             fixture = holding_fixture(failure.item, client)
             source = written(suite, self._ledger, fixture.definition) if fixture else None
             defined = f"{source.file}:{source.function.lineno}" if source else ""
-            names = [short(entry) for entry in leading] + ([fixture.name] if fixture else [])
+            names = [short(entry) for entry in leading if is_of_its_library(entry)]
+            names += [fixture.name] if fixture else []
             if names:
                 self._client_names[client.number] = names[0]
         yield line("bound", self._bound(cause))

@@ -11,7 +11,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from ..live.holders import HoldingFixture
+from ..live.holders import SCOPES, HoldingFixture
 from ..live.ledger import Ledger
 from ..static.sources import Source, dotted
 from .suite import Suite, indented
@@ -119,21 +119,22 @@ def widened(suite: Suite, fixture: HoldingFixture) -> list[str] | None:
     """Advise to let the tests run on the loop of the fixture."""
     version = suite.asyncio_version
     scope = _loop_scope(suite, fixture.definition)
-    if version is None or _explicit(suite) or scope == "function":
+    if version is None or _explicit(suite, scope) or scope == "function":
         return None
     sentence = f"let the tests run on the loop of `{fixture.name}`"
     if scope == "session":
         return one_loop(suite, sentence)
-    if version < TEST_SETTING:
+    wider = SCOPES[: SCOPES.index(scope)]
+    if version < TEST_SETTING or any(_is_async(d) and d.scope in wider for d in suite.definitions):
         return None
-    first, *more = suite.in_settings({_TESTS: scope})
+    first, *more = suite.in_settings({_TESTS: scope, _FIXTURES: scope})
     return [f"{sentence}: {first}", *more]
 
 
 def one_loop(suite: Suite, sentence: str) -> list[str] | None:
     """Advise to run every test and async fixture on one loop, as the installed pytest-asyncio does it."""
     version = suite.asyncio_version
-    if version is None or _explicit(suite):
+    if version is None or _explicit(suite, "session"):
         return None
     if version >= TEST_SETTING:
         first, *more = suite.in_settings({_TESTS: "session", _FIXTURES: "session"})
@@ -193,14 +194,14 @@ def _loop_scope(suite: Suite, definition: Any) -> str:
     return said or suite.setting(_FIXTURES) or definition.scope
 
 
-def _explicit(suite: Suite) -> bool:
-    """Whether a mark or a fixture of the suite names a loop scope: a setting would not reach these."""
+def _explicit(suite: Suite, scope: str) -> bool:
+    """Whether a mark or a fixture of the suite names another loop scope: a setting would not reach these."""
     for item in suite.item.session.items:
         for mark in item.iter_markers("asyncio"):
-            if (mark.kwargs.get("loop_scope") or mark.kwargs.get("scope") or "session") != "session":
+            if (mark.kwargs.get("loop_scope") or mark.kwargs.get("scope") or scope) != scope:
                 return True
     said = {getattr(definition.func, "_loop_scope", None) for definition in suite.definitions}
-    return bool(said - {None, "session"})
+    return bool(said - {None, scope})
 
 
 def joined(suite: Suite, ledger: Ledger, fixture: HoldingFixture) -> list[str] | None:

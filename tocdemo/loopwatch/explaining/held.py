@@ -38,6 +38,16 @@ def short(entry: HolderEntry) -> str:
     return re.split(r"\(\)<|\(\w+=\)", entry.name)[0]
 
 
+def is_of_its_library(entry: HolderEntry) -> bool:
+    """Whether one can call the object by this name: it is the client's own, or leads on to it in the name."""
+    root, *attributes = entry.root.split(".")
+    value = vars(sys.modules[entry.module]).get(root) if entry.module in sys.modules else None
+    for attribute in attributes:
+        value = vars(value).get(attribute) if isinstance(value, type) else None
+    package = type(value).__module__.partition(".")[0]
+    return entry.name != entry.root or package == entry.client.kind.partition(".")[0]
+
+
 def held_lines(
     leading: list[HolderEntry], fixture: HoldingFixture | None, defined: str, used: tuple[str, str] | None
 ) -> Iterator[str]:

@@ -156,6 +156,7 @@ def _no_loop(ledger: Ledger, failure: Failure, project: list[Step]) -> list[str]
 
 _IN_COROUTINES = "a loop runs in a coroutine: in an `async def` test, and in an async fixture"
 _WHERE_A_LOOP_RUNS = {
+    "import": _IN_COROUTINES,
     "asyncio": _IN_COROUTINES,
     "anyio": _IN_COROUTINES,
     "sync": "a loop runs in a coroutine only, and this test is none",

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Version = tuple[int, ...]
 
 
@@ -29,7 +31,12 @@ class Suite:
 
     @cached_property
     def kind(self) -> str:
-        """Return "asyncio", "anyio", "isolated", "unittest" or "sync": how the test comes to a loop."""
+        """Return "asyncio", "anyio", "isolated", "unittest" or "sync": how the test comes to a loop.
+
+        "import" stands for a file that is being imported, in place of a test.
+        """
+        if not isinstance(self.item, pytest.Item):
+            return "import"
         cls, function = getattr(self.item, "cls", None), getattr(self.item, "obj", None)
         if isinstance(cls, type) and issubclass(cls, unittest.IsolatedAsyncioTestCase):
             return "isolated"

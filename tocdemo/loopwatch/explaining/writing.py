@@ -91,7 +91,7 @@ def setters(source: Source, root: str) -> list[int]:
             said = {n for node in ast.walk(function) if isinstance(node, ast.Global) for n in node.names}
             for node in ast.walk(function):
                 if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
-                    for target in node.targets:
+                    for target in _flat(node.targets):
                         if holder:
                             mine = isinstance(target, ast.Attribute) and target.attr == name
                             mine = mine and _names_class(target, holder)
@@ -100,6 +100,11 @@ def setters(source: Source, root: str) -> list[int]:
                         if mine:
                             lines.add(node.lineno)
     return sorted(lines)
+
+
+def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:
+    for target in targets:
+        yield from _flat(target.elts) if isinstance(target, ast.Tuple | ast.List) else [target]
 
 
 def _names_class(target: ast.expr, holder: str) -> bool:

@@ -69,7 +69,7 @@ def read(path: Path) -> Case:
         environment=tuple(said.get("environment", "").split()),
         args=tuple(said.get("args", "").split()),
         known=said.get("known", ""),
-        files={"pytest.ini": dedent(INI), **files},
+        files=files if "ini" in said else {"pytest.ini": dedent(INI), **files},
     )
 
 

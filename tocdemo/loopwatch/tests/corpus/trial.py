@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -40,8 +41,13 @@ class Verdict:
     @property
     def named(self) -> bool:
         """Whether the object is named in the first line, and its place in the text."""
-        head = self.first.full.partition("\n")[0]
-        return self.recognised and self.case.object in head and self.case.place in self.first.full
+        head, _, rest = self.first.full.partition("\n")
+        file, _, number = self.case.place.partition(":")
+        module = file.removesuffix(".py").replace("/", ".")
+        there = re.search(rf"held as: +{re.escape(module)}\.\S.*\(lines? (\d+, )*{number or 0}\b", rest)
+        return (
+            self.recognised and self.case.object in head and bool(self.case.place in self.first.full or there)
+        )
 
     @property
     def green(self) -> bool:
