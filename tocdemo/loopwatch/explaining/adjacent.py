@@ -10,7 +10,7 @@ from typing import Any
 
 from ..live.ledger import Ledger
 from .cause import Failure
-from .fixtures import LOOP_SCOPES, written
+from .fixtures import LOOP_SCOPES, MARKS, one_loop, written
 from .suite import Suite, indented
 from .words import line
 
@@ -62,27 +62,36 @@ _EVENT_LOOP = [
 ]
 
 
+def _loop_scope(suite: Suite, definition: Any, version: tuple[int, ...]) -> str:
+    """Return the scope of the loop on which an async fixture is to run."""
+    if version < MARKS:
+        loop = suite.definition("event_loop")
+        return loop.scope if loop is not None else "function"
+    said = getattr(definition.func, "_loop_scope", None)
+    return said or suite.setting("asyncio_default_fixture_loop_scope") or definition.scope
+
+
 def _scope_mismatch(ledger: Ledger, suite: Suite) -> tuple[tuple[Any, ...], list[str]] | None:
     """Find the async fixture that outlives the loop on which it is to run."""
     version = suite.asyncio_version
     definitions = getattr(suite.item, "_fixtureinfo", None)
-    if version is None or version < LOOP_SCOPES or definitions is None:
+    if version is None or definitions is None or MARKS <= version < LOOP_SCOPES:
         return None
     for name, found in definitions.name2fixturedefs.items():
         definition = found[-1]
         source = written(suite, ledger, definition)
-        scope = getattr(definition.func, "_loop_scope", None)
-        scope = scope or suite.setting("asyncio_default_fixture_loop_scope") or definition.scope
+        scope = _loop_scope(suite, definition, version)
         if source is None or not source.is_async or _WIDTHS[definition.scope] <= _WIDTHS[scope]:
             continue
         at = f"{source.file}:{source.decorator.lineno}"
         scopes = f"has the scope {definition.scope}, its loop only the scope {scope}"
         lines = [f"the async fixture `{name}` ({at}) {scopes}"]
-        edits = [
-            source.edit("pytest_asyncio.fixture", loop_scope=definition.scope),
-            source.edit(source.called, scope=None),
-        ]
-        labels = ("change", "or")
-        lines += [line(label, edit) for label, edit in zip(labels, edits, strict=True) if edit]
+        if edit := source.edit(source.called, scope=None):
+            lines.append(line("change", edit))
+        if version < MARKS:
+            shared = one_loop(suite, "run all tests on one loop") or []
+            lines += [line("" if number else "or", each) for number, each in enumerate(shared)]
+        elif edit := source.edit("pytest_asyncio.fixture", loop_scope=definition.scope):
+            lines.append(line("or", edit))
         return ("scope", name, at), lines
     return None

@@ -87,7 +87,7 @@ def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int |
                 continue
             number = _number(ledger, way[-1], running)
             made = next((item for item in way[:-1] if not _is_projects(ledger, item)), way[-2])
-            entry = ledger.adopt(made, number or 0)
+            entry = ledger.adopt(made, number or 0, holder if made is value else None)
             if best is not None and (entry is None or entry is not best.client):
                 continue
             best = Culprit(name, type(made).__name__, entry, holder, number)

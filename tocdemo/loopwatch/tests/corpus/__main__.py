@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .case import cases
+from .environments import environment
 from .trial import Verdict, services, trial
 
 
@@ -16,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases, print the table; return 0 if every case is as its file says, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tocdemo.loopwatch.tests.corpus", description=__doc__)
     parser.add_argument("name", nargs="*", help="only cases whose names contain one of these")
+    parser.add_argument("-e", "--environments", action="store_true", help="also cases that need some, by uv")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each explanation")
     options = parser.parse_args(argv)
     verdicts = []
@@ -23,10 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in cases():
             if options.name and not any(name in case.name for name in options.name):
                 continue
-            if case.missing or case.environment:
+            if case.missing or (case.environment and not options.environments):
                 print(f"{case.name:<34} not run here: {case.missing or 'an environment of its own'}")
                 continue
-            verdict = trial(case, Path(folder).resolve() / case.name)
+            home = Path(folder).resolve()
+            python = environment(home / "environments", case.environment) if case.environment else None
+            verdict = trial(case, home / case.name, python)
             verdicts.append(verdict)
             _print(verdict, options.verbose)
     _summary(verdicts)

@@ -65,7 +65,7 @@ def read(path: Path) -> Case:
         passed=int(said["passed"]),
         tests=int(said["tests"]),
         advice=int(said.get("advice", "1")),
-        needs=tuple(said.get("needs", "pytest_asyncio").split()),
+        needs=tuple(said.get("needs", "" if "environment" in said else "pytest_asyncio").split()),
         environment=tuple(said.get("environment", "").split()),
         args=tuple(said.get("args", "").split()),
         known=said.get("known", ""),

@@ -44,7 +44,7 @@ class Verdict:
         head, _, rest = self.first.full.partition("\n")
         file, _, number = self.case.place.partition(":")
         module = file.removesuffix(".py").replace("/", ".")
-        there = re.search(rf"held as: +{re.escape(module)}\.\S.*\(lines? (\d+, )*{number or 0}\b", rest)
+        there = re.search(rf"held as: +{re.escape(module)}\.\S.*\blines? (\d+, )*{number or 0}\b", rest)
         return (
             self.recognised and self.case.object in head and bool(self.case.place in self.first.full or there)
         )
