@@ -132,7 +132,15 @@ class Explainer:
         yield from _detour_lines(cause)
         called = self._called(cause.thing, "the object")
         found = Found(client, leading, fixture, called, cause.running)
-        yield from _change_lines(advice(found, suite, self._ledger))
+        alternatives = advice(found, suite, self._ledger)
+        yield from _change_lines(alternatives) if alternatives else self._note_lines(failure)
+
+    def _note_lines(self, failure: Failure) -> Iterator[str]:
+        """Say, where no advice is known, how many loops ran in the test's call: none of them outlives it."""
+        ran = {loop for loop, test, phase, _ in self._ledger.ran if (test, phase) == (failure.nodeid, "call")}
+        if len(ran) > 1:
+            numbers = ", ".join(f"#{number}" for number in sorted(ran))
+            yield line("note", f"loops {numbers} ran in this test's call: what binds to one serves no other")
 
     def _bound(self, cause: Cause) -> str:
         client = cause.thing.client
