@@ -44,7 +44,10 @@ class Explainer:
         cause = self._causes.of(failure)
         if cause is not None:
             return self._once(
-                cause.key, failure, lambda: self._head(cause), lambda: self._cross_loop(cause, failure)
+                cause.key,
+                failure,
+                lambda: self._head(cause, failure),
+                lambda: self._cross_loop(cause, failure),
             )
         said = loop_error(self._ledger, failure) or adjacent(self._ledger, failure)
         if said is not None:
@@ -76,11 +79,13 @@ class Explainer:
 
     # -- the first line ------------------------------------------------------------------------------------
 
-    def _head(self, cause: Cause) -> str:
+    def _head(self, cause: Cause, failure: Failure) -> str:
         thing = self._called(cause.thing, "an object that was not found in the frames")
-        return f"loopwatch: {thing} belongs to {self._loop_text(cause.loop)}; {self._runs_text(cause)}"
+        return (
+            f"loopwatch: {thing} belongs to {self._loop_text(cause.loop)}; {self._runs_text(cause, failure)}"
+        )
 
-    def _runs_text(self, cause: Cause) -> str:
+    def _runs_text(self, cause: Cause, failure: Failure) -> str:
         """Say on which loop it was used: the test's own, or one that runs beside it."""
         who = "this test" if cause.phase == "call" else f"this test's {cause.phase}"
         if not cause.running:
@@ -88,6 +93,8 @@ class Explainer:
         entry = self._ledger.loop_number(cause.running)
         if entry.thread != threading.current_thread().name:
             return f"it was used on loop #{cause.running}, which runs in the thread {entry.thread!r}"
+        if Suite(failure.item).kind in ("sync", "unittest"):
+            return f"{who} used it on loop #{cause.running}"
         return f"{who} runs on loop #{cause.running}"
 
     def _called(self, thing: Culprit, otherwise: str) -> str:

@@ -49,7 +49,11 @@ class Suite:
             return "asyncio" if "asyncio" in marks and hasattr(function, "__wrapped__") else "sync"
         if "asyncio" in marks and self.asyncio_version:
             return "asyncio"
-        return "anyio" if "anyio" in marks or "anyio_backend" in self.item.fixturenames else "sync"
+        return (
+            "anyio"
+            if "anyio" in marks or "anyio_backend" in getattr(self.item, "fixturenames", ())
+            else "sync"
+        )
 
     @cached_property
     def asyncio_version(self) -> Version | None:
