@@ -21,12 +21,12 @@ from tocdemo import bootstrap
 from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
-FIRST_LESSON = "notebooks/00_start_here.ipynb"
 BENCHMARKS = {
     "server": "tocdemo.benchmarks.server",
     "loopwatch": "tocdemo.benchmarks.loopwatch",
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
+    "watching": "tocdemo.benchmarks.watching",
 }
 
 
@@ -34,7 +34,7 @@ BENCHMARKS = {
 
 
 def start(argv: list[str]) -> int:
-    """Open JupyterLab on the first lesson."""
+    """Open JupyterLab on the first lesson that is not done."""
     parser = _parser("start", start, epilog="Further arguments go to `jupyter lab` as they are.")
     parser.add_argument(
         "--port", type=_port, help="listen on this port (default: the first free one from 8888 on)"
@@ -45,9 +45,18 @@ def start(argv: list[str]) -> int:
         raise CannotRun(
             f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
         )
-    from tocdemo.course import jupyter
+    from tocdemo.course import jupyter, lessons, progress
 
-    command = jupyter.lab_command(ROOT, FIRST_LESSON, *further)
+    changed = [each for each in lessons.copy_notebooks() if each.what not in ("made", "unchanged")]
+    print("".join(f"{each}\n" for each in changed), end="")
+    lesson = progress.next_lesson() or lessons.all_of()[0]
+    root, document = jupyter.place_of(lessons.notebook_of(lesson), ROOT)
+    command = jupyter.lab_command(root, document, *further)
+    if _is_root() and not any(
+        each.startswith(("--allow-root", "--ServerApp.allow_root")) for each in further
+    ):
+        print("You are root, as in a container: JupyterLab is started with --allow-root.", file=sys.stderr)
+        command.append("--allow-root")
     if options.no_browser:
         command.append("--no-browser")
     if options.port is not None:
@@ -89,6 +98,7 @@ def run(argv: list[str]) -> int:
     _add_state(parser, "mended")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="put this fault in, too")
     parser.add_argument("--each", action="store_true", help="run each test alone")
+    parser.add_argument("--only", metavar="TEST", help="run the test of this name, and no other")
     parser.add_argument(
         "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
     )
@@ -104,7 +114,7 @@ def run(argv: list[str]) -> int:
 
     expected = Counts.parse(options.expect) if options.expect else None
     files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
-    how = RunOptions(each=options.each, backend=options.backend)
+    how = RunOptions(each=options.each, only=options.only, backend=options.backend)
     result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
     return 0 if result.is_as(expected) else 1
@@ -145,43 +155,57 @@ def _versions(as_json: bool) -> int:
 
 
 def workspace(argv: list[str]) -> int:
-    """Show the learner's workspace, or put it into a state."""
+    """Make a lesson's workspace, as its first cell does, or put it back to its start; or list them all."""
     parser = _parser("workspace", workspace)
-    _add_state(parser, None)
-    parser.add_argument("--reset", action="store_true", help="put it back into its state (default: incident)")
+    parser.add_argument("lesson", nargs="?", metavar="LESSON", help="such as 03_the_async_fixture, or 03")
+    parser.add_argument(
+        "--reset", action="store_true", help="put it to its start; what you wrote is kept first"
+    )
     options = parser.parse_args(argv)
-    from tocdemo.subject import faults
-    from tocdemo.subject import workspace as learners
+    from tocdemo.course import lessons
 
-    if options.state is None and not options.reset and learners.folder().exists():
-        print(learners.told())
-    else:
-        name = options.state or "incident"
-        print(learners.put(faults.state(name), name))
+    if options.lesson is None:
+        if options.reset:
+            parser.error("--reset takes the lesson whose workspace is to be put back")
+        print(lessons.told())
+        return 0
+    lesson = lessons.get(options.lesson)
+    own = lessons.workspace_of(lesson)
+    print(own.reset(lesson.start) if options.reset and own.exists() else own.open(lesson.start))
+    return 0
+
+
+def progress(argv: list[str]) -> int:
+    """Show which lessons are done, what is open in the others, and which is next."""
+    parser = _parser("progress", progress)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    options = parser.parse_args(argv)
+    from tocdemo.course import progress as kept
+
+    print(json.dumps(kept.to_json(), indent=2) if options.json else kept.told())
     return 0
 
 
 def check(argv: list[str]) -> int:
-    """Say of a lesson's exercises which are done in the workspace, and what is missing."""
+    """Say of a lesson's exercises which are done in its workspace, and what is missing."""
     parser = _parser("check", check)
     parser.add_argument("lesson", metavar="LESSON", help="such as 03_the_async_fixture")
     parser.add_argument("--json", action="store_true", help="print one JSON list, and nothing else")
     options = parser.parse_args(argv)
-    from tocdemo.course import exercises
-    from tocdemo.subject import workspace as learners
+    from tocdemo.course import judging, lessons
 
-    folder = learners.folder()
-    verdicts = [exercises.check(exercise, folder) for exercise in exercises.all_of(options.lesson)]
+    lesson = lessons.get(options.lesson)
+    verdicts = judging.judge(lesson, lessons.workspace_of(lesson).required().folder)
     if options.json:
-        print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
+        print(json.dumps([verdict.to_json() for verdict in verdicts.all], indent=2))
     else:
-        print("\n\n".join(map(str, verdicts)) or f"{options.lesson} has no exercises.")
-    return 0 if all(verdict.done for verdict in verdicts) else 1
+        print(str(verdicts) or f"{lesson.slug} has no exercises.")
+    return 0 if all(verdict.done for verdict in verdicts.all) else 1
 
 
 def watch(argv: list[str]) -> int:
     """Follow the files in this terminal: save one in your editor, and the grid is there."""
-    return _main_of("tocdemo.course.watch_terminal", argv)
+    return _main_of("tocdemo.course.watch", argv)
 
 
 def _progress(quiet: bool) -> Callable[[int, int, float], None]:
@@ -205,7 +229,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `loopwatch`, `lab` or `explorer`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer` or `watching`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])
@@ -219,6 +243,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "matrix": matrix,
     "workspace": workspace,
     "check": check,
+    "progress": progress,
     "watch": watch,
     "build": build,
     "serve": serve,
@@ -271,6 +296,10 @@ def _parser(name: str, function: Callable, epilog: str | None = None) -> argpars
 
 def _main_of(module: str, argv: list[str]) -> int:
     return importlib.import_module(module).main(argv) or 0
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _run_child(command: list[str], env: dict[str, str] | None = None) -> int:

@@ -33,6 +33,8 @@ _KERNEL = {
 _NAMES = ("run", "expected", "id")
 _CELL_METADATA = ("tags", "jupyter")  # what of a cell's metadata is the lesson's; the rest is Jupyter's own
 _LESSON_LINK = re.compile(r"(\]\(|href=\")(\w+)\.md\b")
+_FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_PATH = re.compile(r"(?<![\[`])`([\w./-]+\.\w+)`(?![\]`])")
 _IMAGE = re.compile(r"(\]\(|src=\")(images/[^)\"\s]+)")
 
 
@@ -105,10 +107,14 @@ def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> st
         raise CourseError(
             f"{source}: expected the first line `# {lesson.title}`, as in {MANIFEST}; found `{title}`"
         )
-    _require_links(text, source, {other.slug for other in lessons})
+    slugs = {other.slug for other in lessons}
+    _require_links(text, source, slugs)
+    body = _LESSON_LINK.sub(lambda to: to[0] if to[2] in slugs else f"{to[1]}../lessons/{to[2]}.md", body)
     place = "Optional" if lesson.optional else f"Lesson {lesson.slug[:2]}"
     head = f"{title}\n\n*{place}, about {lesson.minutes} minutes*\n"
     cells = jupytext.reads(head + body, fmt="md").cells
+    _require_opening(cells, lesson, source)
+    cells.append(nbformat.v4.new_code_cell("lab.progress()", metadata={"id": "progress"}))
     cells.append(nbformat.v4.new_markdown_cell(_onward(lesson, lessons)))
     notebook = nbformat.v4.new_notebook(cells=_finished(cells, lesson, source), metadata=dict(_KERNEL))
     notebook.metadata["tocdemo"] = {"content": _content(notebook)}
@@ -118,11 +124,18 @@ def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> st
 
 def _require_links(text: str, source: Path, slugs: set[str]) -> None:
     for _, slug in _LESSON_LINK.findall(text):
-        if slug not in slugs:
-            raise CourseError(f"{source}: links to {slug}.md, which is no lesson of {MANIFEST}")
+        if slug not in slugs and not (source.parent / f"{slug}.md").exists():
+            raise CourseError(f"{source}: links to {slug}.md, which is no lesson of {MANIFEST}, and no page")
     for _, image in _IMAGE.findall(text):
         if not (source.parent / image).exists():
             raise CourseError(f"{source}: shows {image}, which is not in {source.parent}")
+
+
+def _require_opening(cells: list[NotebookNode], lesson: Lesson, source: Path) -> None:
+    """Raise CourseError when no cell opens the lesson: then it had no workspace, and counted for nothing."""
+    opening = f'lab.lesson("{lesson.slug}")'
+    if not any(cell.cell_type == "code" and opening in cell.source for cell in cells):
+        raise CourseError(f"{source}: expected a cell with {opening}")
 
 
 def _onward(lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
@@ -140,7 +153,7 @@ def _onward(lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
 
 def _finished(cells: list[NotebookNode], lesson: Lesson, source: Path) -> list[NotebookNode]:
     seen: Counter[str] = Counter()
-    finished = [_finish(cell, seen, source) for cell in cells]
+    finished = [_finish(cell, seen, source, lesson) for cell in cells]
     repeated = [name for name, times in Counter(cell.id for cell in finished).items() if times > 1]
     if repeated:
         raise CourseError(f"{source}: more than one cell is named {', '.join(repeated)}")
@@ -157,8 +170,11 @@ def _finished(cells: list[NotebookNode], lesson: Lesson, source: Path) -> list[N
     return finished
 
 
-def _finish(cell: NotebookNode, seen: Counter[str], source: Path) -> NotebookNode:
-    """Return the cell with its id, the lesson's own metadata, and links that are right from notebooks/."""
+def _finish(cell: NotebookNode, seen: Counter[str], source: Path, lesson: Lesson) -> NotebookNode:
+    """Return the cell with its id, the lesson's own metadata, and links that are right from notebooks/.
+
+    A file of the workspace that the text names becomes a link that opens it.
+    """
     metadata = dict(cell.metadata)
     names = [metadata.pop(key) for key in _NAMES if key in metadata]
     unknown = set(metadata) - set(_CELL_METADATA)
@@ -173,10 +189,23 @@ def _finish(cell: NotebookNode, seen: Counter[str], source: Path) -> NotebookNod
     text = cell.source
     if cell.cell_type == "markdown":
         text = _LESSON_LINK.sub(r"\1\2.ipynb", _IMAGE.sub(r"\1../lessons/\2", text))
-        text = text.replace("```python .noeval", "```python")
+        text = _with_links(text.replace("```python .noeval", "```python"), lesson)
     name = names[0] if names else _hashed_id(cell.cell_type, text, seen)
     new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
     return new(text, id=name, metadata=metadata)
+
+
+def _with_links(text: str, lesson: Lesson) -> str:
+    """Let each path of the lesson's workspace that stands in the text lead there. Code blocks stay."""
+    files = lesson.start.files
+
+    def linked(found: re.Match) -> str:
+        path = found[1]
+        # Not as code: JupyterLab would not show that it is a link.
+        return f"[{path}](../workspace/{lesson.slug}/{path})" if path in files else found[0]
+
+    parts = _FENCED.split(text)
+    return "".join(part if part.startswith("```") else _PATH.sub(linked, part) for part in parts)
 
 
 def _hashed_id(kind: str, text: str, seen: Counter[str]) -> str:

@@ -22,7 +22,11 @@ def environment() -> dict[str, str]:
     # No question about news over the first lesson, and no offer to update what requirements.txt pins.
     paths = [str(Path(__file__).parent / "jupyter_config"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     config = os.pathsep.join(filter(None, paths))
-    return {**kept, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config}
+    # The kernel is this environment's, with an extension of the course's.
+    kernels = [str(Path(__file__).parent / "jupyter_data"), os.environ.get("JUPYTER_PATH", "")]
+    data = os.pathsep.join(filter(None, kernels))
+    own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config, "JUPYTER_PATH": data}
+    return {**kept, **own}
 
 
 def lab_command(root: Path, document: str, *further: str) -> list[str]:
@@ -35,6 +39,15 @@ def lab_command(root: Path, document: str, *further: str) -> list[str]:
         f"--LabApp.default_url=/lab/tree/{document}",
         *further,
     ]
+
+
+def place_of(notebook: Path, project: Path) -> tuple[Path, str]:
+    """Return the folder that JupyterLab serves, and the notebook's path in it.
+
+    It is the project's, when the notebook lies in there; else the one that the notebook's folder lies in.
+    """
+    root = project if notebook.is_relative_to(project) else notebook.parent.parent
+    return root, notebook.relative_to(root).as_posix()
 
 
 def execute(notebook: NotebookNode, folder: Path, *, cell_seconds: int = 120) -> NotebookNode:

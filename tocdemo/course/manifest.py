@@ -1,26 +1,23 @@
-"""The course's manifest, `lessons/course.toml`, and its contracts: what each run in a lesson must show.
+"""The course's manifest, `lessons/course.toml`: its lessons in order, their contracts and their exercises.
 
-Read by the notebook builder and by the tests, which hold every executed notebook to it. It knows the shape of
-a notebook's outputs, and neither how they came about nor how notebooks are built.
+A contract says what a run in a lesson must show. It knows neither how notebooks are built nor how they run.
 """
 
 import itertools
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from tocdemo.errors import CourseError
+from tocdemo.errors import BadInput, CourseError
+from tocdemo.subject import changes, faults
+from tocdemo.subject.workspace import Start
 
-RUN_TYPE = "application/vnd.tocdemo.run+json"
-EXPECTED_TYPE = "application/vnd.tocdemo.expected+json"
-ORDERS_TYPE = "application/vnd.tocdemo.orders+json"
 CELL_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")  # nbformat 4.5
-MAY_RAISE = "raises-exception"  # the tag that Jupyter itself knows
 Kind = TypeVar("Kind", str, int)
-_OUTCOMES = ("passed", "failed", "errors", "skipped")
+OUTCOMES = ("passed", "failed", "errors", "skipped")
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,8 @@ class Exercise:
 class Lesson:
     """One lesson: its file is `lessons/SLUG.md`, its notebook `notebooks/SLUG.ipynb`.
 
-    An `optional` lesson has no number, and stands outside the order of the others.
+    An `optional` lesson has no number, and stands outside the order of the others. Its workspace begins with
+    `start`.
     """
 
     slug: str
@@ -118,6 +116,7 @@ class Lesson:
     expected: tuple[ExpectedContract, ...] = ()
     orders: tuple[OrdersContract, ...] = ()
     exercises: tuple[Exercise, ...] = ()
+    start: Start = field(default_factory=Start)
 
     @property
     def contract_cells(self) -> set[str]:
@@ -155,7 +154,9 @@ def load(path: Path) -> tuple[Lesson, ...]:
 
 
 def _lesson(table: Mapping, where: str) -> Lesson:
-    _only(table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders", "exercise")
+    _only(
+        table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders", "exercise", "start"
+    )
     slug = _get(table, "slug", str, where)
     where = f"{where} ({slug})"
     optional = table.get("optional", False)
@@ -164,6 +165,7 @@ def _lesson(table: Mapping, where: str) -> Lesson:
     if not re.fullmatch(r"[a-z]\w+" if optional else r"\d\d_\w+", slug):
         like = "fixtures_that_outlive_their_loop, without a number" if optional else "01_alone_and_together"
         raise CourseError(f"{where}: expected a slug like {like}")
+    exercises = tuple(_exercise(entry, slug, f"{where}, exercise") for entry in table.get("exercise", []))
     return Lesson(
         slug=slug,
         title=_get(table, "title", str, where),
@@ -172,8 +174,27 @@ def _lesson(table: Mapping, where: str) -> Lesson:
         runs=tuple(_run(entry, f"{where}, run") for entry in table.get("run", [])),
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),
         orders=tuple(_orders(entry, f"{where}, orders") for entry in table.get("orders", [])),
-        exercises=tuple(_exercise(entry, slug, f"{where}, exercise") for entry in table.get("exercise", [])),
+        exercises=exercises,
+        start=_start(table.get("start", {}), exercises, f"{where}, start"),
     )
+
+
+def _start(table: Mapping, exercises: tuple[Exercise, ...], where: str) -> Start:
+    """Read what a lesson's workspace begins with: a state, changes made in it, further files."""
+    _only(table, where, "state", "made", "faults", "neighbours")
+    try:
+        names = faults.state(table.get("state", "incident"))
+        gone = changes.faults_of(_texts(table, "made", where))
+        names = _texts(table, "faults", where) or tuple(name for name in names if name not in gone)
+        for name in names:
+            faults.get(name)
+        return Start(names, bool(table.get("neighbours", False)), _given(exercises))
+    except BadInput as error:
+        raise CourseError(f"{where}: {error}") from None
+
+
+def _given(exercises: tuple[Exercise, ...]) -> dict[str, str]:
+    return {path: text for exercise in exercises for path, text in exercise.given.items()}
 
 
 def _exercise(table: Mapping, lesson: str, where: str) -> Exercise:
@@ -217,10 +238,10 @@ def _text_table(table: Mapping, key: str, where: str) -> Mapping[str, str]:
 
 
 def _run(table: Mapping, where: str) -> RunContract:
-    _only(table, where, "cell", *_OUTCOMES, "error", "every_error", "passed_tests")
+    _only(table, where, "cell", *OUTCOMES, "error", "every_error", "passed_tests")
     cell = _cell(table, where)
     where = f"{where} {cell}"
-    counts = {outcome: _range(table.get(outcome, 0), f"{where}, {outcome}") for outcome in _OUTCOMES}
+    counts = {outcome: _range(table.get(outcome, 0), f"{where}, {outcome}") for outcome in OUTCOMES}
     errors = table.get("error", [])
     errors = errors if isinstance(errors, list) else [errors]
     names = table.get("passed_tests")
@@ -293,96 +314,3 @@ def _only(table: Mapping, where: str, *known: str) -> None:
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise CourseError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
-
-
-# --- holding a notebook to it ------------------------------------------------------------------------------
-
-
-def violations(lesson: Lesson, cells: Iterable[Mapping]) -> list[str]:
-    """Return what the executed `cells` (nbformat 4) show against the lesson's contract, if anything.
-
-    Runs, expected errors and unexpected errors are looked for in every cell, explorations where there is a
-    contract for one. Several contracts for one cell are met by its outputs in order.
-    """
-    cells = [cell for cell in cells if cell["cell_type"] == "code"]
-    present = {cell["id"] for cell in cells}
-    found = [
-        f"cell {cell}: in the contract, and not in the notebook"
-        for cell in sorted(lesson.contract_cells - present)
-    ]
-    for cell in cells:
-        found += [f"cell {cell['id']}: {text}" for text in _cell_violations(lesson, cell)]
-    return found
-
-
-def _cell_violations(lesson: Lesson, cell: Mapping) -> list[str]:
-    runs = [contract for contract in lesson.runs if contract.cell == cell["id"]]
-    expected = [contract for contract in lesson.expected if contract.cell == cell["id"]]
-    orders = [contract for contract in lesson.orders if contract.cell == cell["id"]]
-    shown = _bundles(cell, ORDERS_TYPE) if orders else []  # a lesson may show more than it is held to
-    return [
-        *_error_violations(cell),
-        *_pair("exploration", orders, shown, _orders_violations),
-        *_pair("run", runs, _bundles(cell, RUN_TYPE), _run_violations),
-        *_pair("expected error", expected, _bundles(cell, EXPECTED_TYPE), _expected_violations),
-    ]
-
-
-def _error_violations(cell: Mapping) -> list[str]:
-    errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
-    may_raise = MAY_RAISE in cell["metadata"].get("tags", [])
-    if may_raise and not errors:
-        return [f"tagged {MAY_RAISE}, and raised nothing"]
-    return [] if may_raise else [f"raised {error['ename']}: {error['evalue']}" for error in errors]
-
-
-def _bundles(cell: Mapping, mime_type: str) -> list[Mapping]:
-    return [output["data"][mime_type] for output in cell["outputs"] if mime_type in output.get("data", {})]
-
-
-def _pair(what: str, contracts: list, shown: list[Mapping], compare) -> list[str]:
-    if len(contracts) != len(shown):
-        return [f"the contract has {len(contracts)} {what}(s), the cell showed {len(shown)}"]
-    return [
-        text for contract, bundle in zip(contracts, shown, strict=True) for text in compare(contract, bundle)
-    ]
-
-
-def _run_violations(contract: RunContract, run: Mapping) -> list[str]:
-    found = [
-        f"{outcome} must be {getattr(contract, outcome)}, was {run.get(outcome, 0)}"
-        for outcome in _OUTCOMES
-        if run.get(outcome, 0) not in getattr(contract, outcome)
-    ]
-    lines = run.get("error_lines", {})
-    for error in contract.error:
-        count = sum(times for line, times in lines.items() if error.text in line)
-        if count == 0 and (error.count is None or 0 not in error.count):
-            found.append(f"no error line contains {error.text!r}; the lines were {list(lines)}")
-        elif error.count is not None and count not in error.count:
-            found.append(f"{error.text!r} must be in the error lines of {error.count} tests, was in {count}")
-    found += [
-        f"every error line must contain {contract.every_error!r}; one was {line!r}"
-        for line in lines
-        if contract.every_error not in line
-    ]
-    names = tuple(name.rpartition("::")[2] for name in run.get("passed_tests", []))
-    if contract.passed_tests is not None and sorted(contract.passed_tests) != sorted(names):
-        found.append(f"the tests that pass must be {list(contract.passed_tests)}, were {list(names)}")
-    return found
-
-
-def _orders_violations(contract: OrdersContract, shown: Mapping) -> list[str]:
-    return [
-        f"{what} must be {getattr(contract, what)}, was {shown[what]}"
-        for what in ("orders", "losing")
-        if shown[what] not in getattr(contract, what)
-    ]
-
-
-def _expected_violations(contract: ExpectedContract, error: Mapping) -> list[str]:
-    if error["type"] == contract.type and re.search(contract.match, error["message"]):
-        return []
-    return [
-        f"must show {contract.type} matching {contract.match!r}, showed {error['type']}: {error['message']}"
-    ]

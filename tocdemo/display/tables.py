@@ -68,6 +68,12 @@ def paragraph(html: str, style: str = "margin:4px 0") -> str:
     return f"<p{attributes(style=style)}>{html}</p>"
 
 
+def scrolling(html: str, label: str) -> str:
+    """Return HTML in a box that scrolls sideways where it is too wide, by the keyboard, too."""
+    box = attributes(tabindex="0", role="group", aria_label=label, style="max-width:100%;overflow-x:auto")
+    return f"<div{box}>{html}</div>"
+
+
 def unfolding(summary: str, html: str) -> str:
     """Return HTML that a click on the text `summary` shows."""
     return f"<details><summary>{escape(summary)}</summary>{html}</details>"

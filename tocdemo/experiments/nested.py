@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from tocdemo.errors import CannotRun
+from tocdemo.runner import environment
 from tocdemo.runner.progress import Progress, silent
 from tocdemo.runner.result import Run
-from tocdemo.subject import sources, workspace
+from tocdemo.subject import sources
 
 from . import versions
 
@@ -70,26 +71,27 @@ def measure(on_progress: Progress = silent) -> versions.Versions:
     return dataclasses.replace(found, command=COMMAND)
 
 
-def run(starter: str) -> Run:
-    """Run the workspace's 28 in a process of its own, in which `starter` starts pytest.
+def run(starter: Path) -> Run:
+    """Run the 28 of a copy of the backend in a process of its own, in which `starter` starts pytest.
 
-    `starter` is the text of a Python program that calls pytest with `sys.argv[1:]`. Raises CannotRun
-    with what the process said, when no test came to a result.
+    `starter` is a Python program in the copy's folder, which calls pytest with `sys.argv[1:]`. Raises
+    CannotRun with what the process said, when no test came to a result.
     """
-    suite = workspace.folder() / sources.SUITE
+    backend = starter.parent
+    suite = backend / sources.SUITE
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tocdemo-nested-") as folder:
-        program, report = Path(folder) / "starter.py", Path(folder) / "report.xml"
-        program.write_text(starter, encoding="utf-8")
+        report = Path(folder) / "report.xml"
         child = subprocess.run(
             [
-                *(sys.executable, str(program), str(suite)),
+                *(sys.executable, str(starter), str(suite)),
                 *("-q", "--tb=line", "-p", "no:cacheprovider", f"--junitxml={report}"),
             ],
-            cwd=workspace.folder(),
-            env=versions.clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=backend,
+            env=environment.of_child({"PYTHONDONTWRITEBYTECODE": "1"}),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=versions.LIMIT,
         )
         results = versions.junit_results(report) if report.exists() else ()

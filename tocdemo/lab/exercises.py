@@ -1,19 +1,23 @@
 """The verbs of exercises: a check of the learner's edit, one more hint, a solution that keeps what is right.
 
-They work on the learner's workspace. How an edit is judged, and what a solution is, they do not know.
+They work on the workspace of the exercise's lesson. How an edit is judged, and what a solution is, they do
+not know.
 """
 
 from pathlib import Path
 
 from tocdemo.course import exercises as _exercises
+from tocdemo.course import lessons as _lessons
+from tocdemo.course import progress as _progress
+from tocdemo.course.manifest import Exercise
 from tocdemo.errors import BadInput
-from tocdemo.subject import workspace as _workspace
+from tocdemo.subject.workspace import Workspace
 
 from .notebook import NOTEBOOK
 
 
 def check(name: str, folder: str | Path | None = None) -> _exercises.Verdict:
-    """Say whether an exercise is done in the workspace (or in `folder`), and what is missing, with its line.
+    """Say whether an exercise is done in its lesson's workspace (or in `folder`), and what is missing, where.
 
     It takes some seconds, changes nothing, and never raises: what stands in its way is in the verdict.
     """
@@ -21,7 +25,15 @@ def check(name: str, folder: str | Path | None = None) -> _exercises.Verdict:
         exercise = _exercises.get(name)
     except BadInput as error:
         return _exercises.Verdict(name, problem=_exercises.Problem(f"{error}."))
-    return _exercises.check(exercise, _workspace.folder() if folder is None else Path(folder))
+    verdict = _exercises.check(exercise, _own(exercise).folder if folder is None else Path(folder))
+    if verdict.done and folder is None:
+        _progress.note_exercise(_lessons.get(exercise.lesson), name)
+    return verdict
+
+
+def _own(exercise: Exercise) -> Workspace:
+    """Return the workspace of the lesson that an exercise belongs to, whatever this notebook is."""
+    return _lessons.workspace_of(_lessons.get(exercise.lesson))
 
 
 def hint(name: str) -> _exercises.Hints:
@@ -29,8 +41,8 @@ def hint(name: str) -> _exercises.Hints:
 
     Raises BadInput, with the names of the exercises, when there is none of that name.
     """
-    shown = NOTEBOOK.hints_shown.get(name, 0)
-    hints = _exercises.hint(_exercises.get(name), shown, _workspace.folder())
+    exercise, shown = _exercises.get(name), NOTEBOOK.hints_shown.get(name, 0)
+    hints = _exercises.hint(exercise, shown, _own(exercise).folder)
     NOTEBOOK.hints_shown[name] = len(hints.texts)
     return hints
 
@@ -42,6 +54,6 @@ def solution(name: str, apply: bool = False) -> _exercises.Proposal:
     BadInput when there is no exercise of that name, or no workspace.
     """
     exercise = _exercises.get(name)
-    folder = _workspace.required()
-    proposal = _exercises.solution(exercise, folder)
-    return proposal.apply(folder, _workspace.keep) if apply and proposal.changes else proposal
+    own = _own(exercise).required()
+    proposal = _exercises.solution(exercise, own.folder)
+    return proposal.apply(own.folder, own.keep) if apply and proposal.changes else proposal

@@ -16,7 +16,8 @@ from IPython.display import display
 
 from tocdemo.display.code import preformatted
 from tocdemo.errors import BadInput, NothingRaised
-from tocdemo.subject import workspace as _workspace
+
+from .notebook import NOTEBOOK
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ def show(path: str, name: str | None = None) -> Listing:
 
     Raises ValueError when the file is not there, or has no such function.
     """
-    file = _workspace.folder() / path
+    folder = NOTEBOOK.workspace.folder
+    file = folder / path
     if not file.is_file():
-        raise BadInput(f"There is no {path} in {_workspace.folder()}")
+        raise BadInput(f"There is no {path} in {folder}")
     lines = file.read_text(encoding="utf-8").splitlines()
     if name is None:
         return Listing(path, 1, tuple(lines))

@@ -23,7 +23,6 @@ from tocdemo.experiments import coverage as _coverage
 from tocdemo.runner import cells
 from tocdemo.runner.cells import Cell, defined_twice, in_cells
 from tocdemo.runner.result import Run
-from tocdemo.subject import workspace as _workspace
 
 from .notebook import NOTEBOOK
 
@@ -166,7 +165,7 @@ def _options(line: str) -> argparse.Namespace:
 def _found(path: str) -> Path:
     """Return the path as seen from the notebook's folder, or from the one in which the workspace is."""
     here = Path(path).expanduser()
-    beside_workspace = _workspace.folder().parent / here
+    beside_workspace = NOTEBOOK.workspace.folder.parent.parent / here
     return beside_workspace if not here.exists() and beside_workspace.exists() else here
 
 

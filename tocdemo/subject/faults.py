@@ -66,6 +66,7 @@ def get(name: str) -> Fault:
 
 def state(name: str) -> tuple[str, ...]:
     """Return the names of a state's faults. Raises ValueError when there is no such state."""
+    name = "fixed" if name == "mended" else name  # its name in the course's first versions
     if name not in STATES:
         raise BadInput(f"There is no state {name!r}. The states: {', '.join(STATES)}")
     return STATES[name]
@@ -162,7 +163,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 STATES: dict[str, tuple[str, ...]] = {
-    "mended": (),
+    "fixed": (),
     "incident": (
         "static-app-imports",
         "static-test-imports",

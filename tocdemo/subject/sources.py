@@ -4,6 +4,7 @@ It knows where the package keeps the backend, and nothing about what is wrong wi
 """
 
 import contextlib
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -63,8 +64,15 @@ def write_file(path: Path, text: str) -> None:
     be taken for the new text's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        if path.exists():
+            draft.chmod(path.stat().st_mode)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         stale.unlink(missing_ok=True)

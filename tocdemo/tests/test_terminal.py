@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ def test_a_red_run_that_nobody_expected_exits_with_1():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--state", "nonsense"), "The states: mended, incident, as-fixed"),
+        (("--state", "nonsense"), "The states: fixed, incident, as-fixed"),
         (("--fault", "nonsense"), "There is no fault 'nonsense'"),
         (("--expect", "all of them"), "Expected counts such as"),
         (("--backend", "nonsense"), "There is no backend 'nonsense'"),
@@ -69,15 +70,25 @@ def test_a_server_that_does_not_answer_ends_the_run_soon():
 
 def test_the_workspace_is_made_told_and_reset(tmp_path):
     folder = tmp_path / "workspace"
-    made = tocdemo("workspace", TOCDEMO_WORKSPACE=str(folder))
+    made = tocdemo("workspace", "03_the_async_fixture", TOCDEMO_WORKSPACE=str(folder))
     assert made.returncode == 0
     assert "Made " in made.stdout
-    (folder / "tests/conftest.py").write_text("# mine\n")
+    (folder / "03_the_async_fixture/tests/conftest.py").write_text("# mine\n")
     told = tocdemo("workspace", TOCDEMO_WORKSPACE=str(folder))
-    assert "tests/conftest.py: edited, in no known state" in told.stdout
-    reset = tocdemo("workspace", "--reset", TOCDEMO_WORKSPACE=str(folder))
-    assert "Your own version is kept in" in reset.stdout
-    assert [path.read_text() for path in folder.glob(".backups/*/tests/conftest.py")] == ["# mine\n"]
+    assert re.search(r"03_the_async_fixture +edited: tests/conftest\.py", told.stdout)
+    reset = tocdemo("workspace", "03", "--reset", TOCDEMO_WORKSPACE=str(folder))
+    assert "What was there is kept: " in reset.stdout
+    kept = (tmp_path / "workspace-backups/03_the_async_fixture/tests/conftest.py").iterdir()
+    assert [path.read_text() for path in kept] == ["# mine\n"]
+
+
+def test_progress_is_printed_as_lines_and_as_json(tmp_path):
+    folder = str(tmp_path / "workspace")
+    told = tocdemo("progress", TOCDEMO_WORKSPACE=folder)
+    assert told.stdout.rstrip().endswith("Next: 00_start_here")
+    as_json = json.loads(tocdemo("progress", "--json", TOCDEMO_WORKSPACE=folder).stdout)
+    assert as_json["next"] == "00_start_here"
+    assert not any(each["is_done"] for each in as_json["lessons"])
 
 
 def test_counts_are_read_as_pytest_writes_them():

@@ -15,6 +15,7 @@ from tocdemo.course.manifest import Exercise
 from tocdemo.display.code import diff_html, unified_diff
 from tocdemo.errors import BadInput, CourseError
 from tocdemo.subject import faults
+from tocdemo.subject.reports import shown_path
 
 from . import merging
 from .catalogue import diff_of
@@ -47,8 +48,8 @@ class Proposal:
     """The solution of an exercise for the learner's files. In a notebook it shows itself as a diff.
 
     `headline` says what it is, `merged` whether it keeps what the learner wrote (else it is the course's
-    version of the files), `verdict` what a check says of the files with it. `backup` is the
-    folder that keeps what was replaced when it was applied.
+    version of the files), `verdict` what a check says of the files with it. `kept` are
+    the copies of what was replaced when it was applied.
     """
 
     exercise: str
@@ -57,29 +58,28 @@ class Proposal:
     merged: bool
     verdict: Verdict
     applied: bool = False
-    backup: Path | None = None
+    kept: tuple[Path, ...] = ()
 
-    def apply(self, folder: Path, keep: Callable[[Sequence[str]], Path | None]) -> "Proposal":
+    def apply(self, folder: Path, keep: Callable[[Sequence[str]], tuple[Path, ...]]) -> "Proposal":
         """Write the changes into `folder`; first, `keep` is called with the paths of what is replaced.
 
-        `keep` returns the folder that they are kept in. Raises OSError, and BadInput when a file is not any
+        `keep` returns the copies that it made. Raises OSError, and BadInput when a file is not any
         more what the proposal was made for.
         """
         for change in self.changes:
             if _bytes_of(folder, change.path) != change.before:
                 raise BadInput(f"{change.path} has been changed since: ask for the solution again")
         replaced = [change.path for change in self.changes if change.before is not None]
-        backup = keep(replaced) if replaced else None
+        kept = keep(replaced)
         for change in self.changes:
             _write(folder / change.path, change.after)
-        return replace(self, applied=True, backup=backup)
+        return replace(self, applied=True, kept=kept)
 
     def _words(self) -> list[str]:
         words = [self.headline]
         if self.applied:
             words.append("It is written into your files.")
-            if self.backup is not None:
-                words.append(f"Your own version is kept in {self.backup}")
+            words += [f"What was there is kept: {shown_path(copy)}" for copy in self.kept]
         elif self.changes:
             words.append("Nothing is written yet.")
         if not self.verdict.done:

@@ -6,7 +6,8 @@ import nbformat
 import pytest
 
 from tocdemo.course import build
-from tocdemo.course.manifest import EXPECTED_TYPE, ORDERS_TYPE, RUN_TYPE, CourseError, load, violations
+from tocdemo.course.contracts import EXPECTED_TYPE, ORDERS_TYPE, RUN_TYPE, violations
+from tocdemo.course.manifest import CourseError, load
 
 MANIFEST = """
 [[lesson]]
@@ -67,7 +68,16 @@ show()
 ```python .noeval
 only_read()
 ```
+
+```python id="begin"
+lab.lesson("00_first")
+```
 """
+
+
+def opening(slug: str) -> str:
+    """The cell that every lesson has."""
+    return f'\n```python id="begin"\nlab.lesson("{slug}")\n```\n'
 
 
 @pytest.fixture
@@ -75,7 +85,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "lessons").mkdir()
     (tmp_path / "lessons/course.toml").write_text(MANIFEST)
     (tmp_path / "lessons/00_first.md").write_text(FIRST)
-    (tmp_path / "lessons/01_second.md").write_text("# Second\n\nText.\n")
+    (tmp_path / "lessons/01_second.md").write_text("# Second\n\nText.\n" + opening("01_second"))
     return tmp_path
 
 
@@ -119,7 +129,9 @@ def test_a_rebuild_gives_the_same_bytes(project):
 def test_cells_get_their_names_tags_and_no_outputs(project):
     build.build(project)
     code = [cell for cell in built(project).cells if cell.cell_type == "code"]
-    assert [cell.id for cell in code if len(cell.id) != 12] == ["together", "lucky", "closed"]
+    assert [cell.id for cell in code if len(cell.id) != 12] == [
+        *("together", "lucky", "closed", "begin", "progress"),
+    ]
     assert code[3].metadata == {"tags": ["raises-exception"], "jupyter": {"source_hidden": True}}
     assert code[0].metadata == {}
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
@@ -149,7 +161,7 @@ def test_an_optional_lesson_stands_outside_the_order_and_leads_to_the_map(projec
     optional = '[[lesson]]\nslug = "aside"\ntitle = "Aside"\nminutes = 3\noptional = true\n\n'
     before, middle, after = MANIFEST.partition('[[lesson]]\nslug = "01')
     (project / "lessons/course.toml").write_text(before + optional + middle + after)
-    (project / "lessons/aside.md").write_text("# Aside\n\nFor [the next](01_second.md).\n")
+    (project / "lessons/aside.md").write_text("# Aside\n\nFor [the next](01_second.md).\n" + opening("aside"))
     build.build(project)
     cells = built(project, "aside").cells
     assert "*Optional, about 3 minutes*" in cells[0].source
@@ -159,13 +171,48 @@ def test_an_optional_lesson_stands_outside_the_order_and_leads_to_the_map(projec
 
 
 def test_images_are_shown_from_where_the_authors_keep_them(project):
-    (project / "lessons/01_second.md").write_text("# Second\n\n![grid](images/grid.png)\n")
+    (project / "lessons/01_second.md").write_text(
+        "# Second\n\n![grid](images/grid.png)\n" + opening("01_second")
+    )
     with pytest.raises(CourseError, match=r"images/grid.png"):
         build.build(project)
     (project / "lessons/images").mkdir()
     (project / "lessons/images/grid.png").write_bytes(b"")
     build.build(project)
     assert "![grid](../lessons/images/grid.png)" in built(project, "01_second").cells[0].source
+
+
+def test_a_link_to_a_page_that_is_no_lesson_leads_to_the_page(project):
+    text = "# Second\n\nThe [report](report.md#end) says so.\n" + opening("01_second")
+    (project / "lessons/01_second.md").write_text(text)
+    with pytest.raises(CourseError, match=r"links to report\.md, which is no lesson"):
+        build.build(project)
+    (project / "lessons/report.md").write_text("# The report\n")
+    build.build(project)
+    assert "[report](../lessons/report.md#end)" in built(project, "01_second").cells[0].source
+
+
+def test_a_file_of_the_workspace_becomes_a_link_and_code_stays(project):
+    text = """# Second
+
+Open `tests/conftest.py`, not `tests/other.py`, and [`pytest.ini`](there).
+
+```
+`tests/conftest.py`
+```
+"""
+    (project / "lessons/01_second.md").write_text(text + opening("01_second"))
+    build.build(project)
+    shown = built(project, "01_second").cells[0].source
+    assert "Open [tests/conftest.py](../workspace/01_second/tests/conftest.py), not `tests/other.py`" in shown
+    assert "[`pytest.ini`](there)" in shown
+    assert "\n`tests/conftest.py`\n" in shown
+
+
+def test_a_lesson_that_no_cell_opens_is_refused(project):
+    (project / "lessons/01_second.md").write_text("# Second\n\nText.\n" + opening("00_first"))
+    with pytest.raises(CourseError, match=r'expected a cell with lab\.lesson\("01_second"\)'):
+        build.build(project)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +282,7 @@ def test_a_notebook_that_was_only_run_is_cleaned_without_a_backup(project):
     clean = (project / "notebooks/00_first.ipynb").read_bytes()
     edit(project, run_it)
     (project / "lessons/01_second.md").write_text(
-        "# Second\n\nOther text.\n"
+        "# Second\n\nOther text.\n" + opening("01_second")
     )  # an older build is no edit either
     build.build(project)
     assert (project / "notebooks/00_first.ipynb").read_bytes() == clean

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tocdemo import cli
-from tocdemo.subject import faults, sources, workspace
+from tocdemo.course import progress
+from tocdemo.subject import sources, workspace
+from tocdemo.subject.workspace import Start
 
 LESSON = "03_the_async_fixture"
 
@@ -16,7 +18,8 @@ def place(tmp_path, monkeypatch):
 
 
 def test_what_is_missing_is_said_with_file_and_line_and_exits_with_1(capsys):
-    workspace.put(faults.state("incident"))
+    assert cli.main(["workspace", LESSON]) == 0
+    capsys.readouterr()
     assert cli.main(["check", LESSON, "--json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)
     assert found.keys() == {"exercise", "done", "missing"}
@@ -25,9 +28,15 @@ def test_what_is_missing_is_said_with_file_and_line_and_exits_with_1(capsys):
 
 
 def test_a_lesson_that_is_done_exits_with_0(capsys):
-    workspace.put([])
-    assert cli.main(["check", LESSON]) == 0
+    workspace.of(LESSON).put(Start())
+    assert cli.main(["check", "03"]) == 0
     assert "async-fixture: done." in capsys.readouterr().out
+    assert progress.to_json()["lessons"][3]["done"] == ["async-fixture"]
+
+
+def test_a_lesson_that_has_no_workspace_yet_exits_with_2(capsys):
+    assert cli.main(["check", LESSON]) == 2
+    assert "There is no workspace at " in capsys.readouterr().err
 
 
 def test_an_unknown_lesson_exits_with_2_and_names_the_known(capsys):

@@ -8,8 +8,9 @@ import nbformat
 import pytest
 
 from tocdemo.course.build import MANIFEST, differences
+from tocdemo.course.contracts import violations
 from tocdemo.course.jupyter import execute
-from tocdemo.course.manifest import load, violations
+from tocdemo.course.manifest import load
 
 ROOT = Path(__file__).resolve().parents[3]
 LESSONS = load(ROOT / MANIFEST)

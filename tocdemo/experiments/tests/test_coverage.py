@@ -224,7 +224,7 @@ def test_the_verb_measures_the_workspace_and_further_tests(tmp_path, monkeypatch
     monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     with pytest.raises(inline.CannotRun, match="no workspace yet"):
         lab.coverage()
-    lab.workspace("mended", neighbours=True)
+    lab.workspace("fixed", neighbours=True)
     with pytest.raises(ValueError, match=r"no test file 'tests/test_mine.py'"):
         lab.coverage(also=["tests/test_mine.py"])
 

@@ -6,9 +6,10 @@ import pytest
 
 from tocdemo import lab
 from tocdemo.experiments import neighbours
+from tocdemo.lab.notebook import NOTEBOOK
 from tocdemo.runner import inline, pool
 from tocdemo.runner.result import Run, TestResult
-from tocdemo.subject import faults, sources, workspace
+from tocdemo.subject import faults, sources
 from tocdemo.subject.tests.projects import lay_out, run_pytest
 
 RUNNING = "RuntimeError: no running event loop"
@@ -21,10 +22,10 @@ def measured():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    folder = tmp_path / "workspace"
-    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(folder))
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.delenv("TOCDEMO_BACKEND", raising=False)
-    return folder
+    monkeypatch.setattr(NOTEBOOK, "lesson", None)
+    return NOTEBOOK.workspace.folder
 
 
 # --- Measured
@@ -128,7 +129,7 @@ def test_in_a_terminal_pytest_finds_the_54(tmp_path):
 
 
 def test_lab_run_runs_the_28_whether_the_neighbours_are_there_or_not(place):
-    lab.workspace("mended", neighbours=True)
+    lab.workspace("fixed", neighbours=True)
 
     assert lab.run().total == 28
     assert lab.run(which="neighbours").total == 26
@@ -146,23 +147,23 @@ def test_the_neighbours_come_when_asked_for_and_go_otherwise(place):
     assert "nothing changed" in lab.workspace("incident", neighbours=True).headline
     report = lab.workspace("incident")
     assert "removed" in report.headline
-    assert report.backup is None
+    assert report.kept == ()
     assert not any((place / path).exists() for path in sources.neighbours())
 
 
 def test_an_edited_neighbour_is_kept_in_a_backup(place):
-    workspace.put([], neighbours=True)
+    lab.workspace("fixed", neighbours=True)
     mine = place / sources.NEIGHBOURS[0]
     mine.write_text("# mine\n")
 
-    report = workspace.put([])
+    report = lab.workspace("fixed")
 
-    assert (report.backup / sources.NEIGHBOURS[0]).read_text() == "# mine\n"
+    assert [copy.read_text() for copy in report.kept] == ["# mine\n"]
     assert not mine.exists()
 
 
 def test_there_are_three_suites_to_choose_from(place):
-    lab.workspace("mended")
+    lab.workspace("fixed")
     with pytest.raises(ValueError, match="no tests 'questions'; expected one of toc, neighbours, all"):
         lab.run(which="questions")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tocdemo.experiments import nested, versions
 from tocdemo.runner import databases, inline
-from tocdemo.subject import workspace
+from tocdemo.subject import faults, sources
 
 PATCHED = [name for name in nested.CASES if "nest_asyncio" in name]
 
@@ -37,14 +37,17 @@ def test_the_installed_versions_measured_again_give_the_record(name):
     assert list(counts) == list(pair.counts[name])
 
 
-def test_the_workspaces_28_run_as_the_starter_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
-    workspace.put(["static-app-imports", "static-test-imports", "sync-fixture", "unbound-client"])
-    run = nested.run(nested.IN_A_LOOP.replace("pytest.main(", "await asyncio.to_thread(pytest.main, "))
+def test_a_copys_28_run_as_the_starter_says(tmp_path):
+    names = ["static-app-imports", "static-test-imports", "sync-fixture", "unbound-client"]
+    sources.write(faults.with_faults(names), tmp_path)
+    starter = tmp_path / "starter.py"
+    starter.write_text(nested.IN_A_LOOP.replace("pytest.main(", "await asyncio.to_thread(pytest.main, "))
+    run = nested.run(starter)
     assert run.error_lines == {"RuntimeError: Event loop is closed": 26}
     assert run.passed_tests == ["test_update_toc_success", "test_update_toc_invalid_book_id_format"]
+    starter.write_text("pytset")
     with pytest.raises(inline.CannotRun, match=r"(?s)No test ran: .*NameError: name 'pytset'"):
-        nested.run("pytset")
+        nested.run(starter)
 
 
 def test_what_cannot_be_measured_is_not_recorded(monkeypatch, tmp_path, capsys):

@@ -262,7 +262,7 @@ def test_the_verb_explores_the_workspace(tmp_path, monkeypatch):
     lab.workspace("as-fixed")
     assert len(lab.interleavings(*TWO).losing) == 4
     assert len(lab.interleavings(*TWO, schedule="ABBA").losing) == 1
-    lab.mend("unguarded-write")
+    lab.workspace("fixed")
     assert len(lab.interleavings(*TWO, driver="pymongo").losing) == 0
 
 

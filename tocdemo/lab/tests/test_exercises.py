@@ -5,17 +5,17 @@ import pytest
 from tocdemo import lab
 from tocdemo.errors import BadInput
 from tocdemo.lab.notebook import NOTEBOOK
-from tocdemo.subject import sources, workspace
+from tocdemo.subject import sources
 
-FIXTURE = "async-fixture"
+FIXTURE, LESSON = "async-fixture", "03_the_async_fixture"
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    folder = tmp_path / "workspace"
-    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(folder))
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setattr(NOTEBOOK, "hints_shown", {})
-    return folder
+    monkeypatch.setattr(NOTEBOOK, "lesson", None)
+    return tmp_path / "workspace" / LESSON
 
 
 def test_check_never_raises():
@@ -23,8 +23,10 @@ def test_check_never_raises():
     assert "there is no folder" in lab.check(FIXTURE).missing[0]
 
 
-def test_check_judges_the_workspace_or_a_folder(place, tmp_path):
-    lab.workspace("mended")
+def test_check_judges_the_workspace_of_the_exercises_lesson_or_a_folder(place, tmp_path):
+    lab.lesson(LESSON)
+    lab.workspace("fixed")
+    lab.lesson("04_io_loop")
     assert lab.check(FIXTURE).done
     assert lab.check(FIXTURE, place).done
     assert not lab.check(FIXTURE, tmp_path / "elsewhere").done
@@ -40,7 +42,7 @@ def test_each_hint_comes_after_the_one_before():
 def test_a_solution_is_written_only_on_demand_and_keeps_what_was_there(place):
     with pytest.raises(BadInput, match="no workspace"):
         lab.solution(FIXTURE)
-    lab.workspace("incident", without=["static-test-imports", "static-app-imports"])
+    lab.lesson(LESSON)
     conftest = place / sources.CONFTEST
     own = f"{conftest.read_text()}\n# my own line\n"
     conftest.write_text(own)
@@ -51,8 +53,7 @@ def test_a_solution_is_written_only_on_demand_and_keeps_what_was_there(place):
     assert done.applied
     assert conftest.read_text() != own
     assert "# my own line" in conftest.read_text()
-    assert done.backup is not None
-    assert done.backup.parent == workspace.backups()
-    assert (done.backup / sources.CONFTEST).read_text() == own
-    assert str(done.backup) in str(done)
+    (kept,) = done.kept
+    assert kept.read_text() == own
+    assert str(kept) in str(done)
     assert lab.check(FIXTURE).done

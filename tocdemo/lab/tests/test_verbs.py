@@ -7,8 +7,9 @@ from IPython.utils.capture import capture_output
 from tocdemo import lab
 from tocdemo.errors import CannotRun
 from tocdemo.lab import showing
+from tocdemo.lab.notebook import NOTEBOOK
 from tocdemo.runner import worker
-from tocdemo.subject import faults, sources, workspace
+from tocdemo.subject import sources, workspace
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,12 @@ def place(tmp_path, monkeypatch):
     folder = tmp_path / "workspace"
     monkeypatch.setenv("TOCDEMO_WORKSPACE", str(folder))
     monkeypatch.delenv("TOCDEMO_BACKEND", raising=False)
-    return folder
+    monkeypatch.setattr(NOTEBOOK, "lesson", None)
+    return folder / workspace.PLAYGROUND
+
+
+def state_of(path):
+    return NOTEBOOK.workspace.state()[path]
 
 
 @pytest.fixture
@@ -31,20 +37,20 @@ def bundles(captured):
     return [output.data for output in captured.outputs]
 
 
-def test_workspace_takes_a_state_without_some_or_exact_faults(place):
+def test_workspace_takes_a_state_with_changes_made_or_exact_faults(place):
     assert "incident" in lab.workspace().headline
-    lab.workspace(without=["sync-fixture"])
-    assert workspace.state()[sources.CONFTEST] == {"unbound-client"}
+    lab.workspace(made=["async-fixture"])
+    assert state_of(sources.CONFTEST) == {"unbound-client"}
     lab.workspace(faults=["sync-fixture"])
-    assert workspace.state()[sources.CONFTEST] == {"sync-fixture"}
-    with pytest.raises(ValueError, match="no fault 'unguarded-write'; it has static-app-imports"):
-        lab.workspace(without=["unguarded-write"])
-    with pytest.raises(ValueError, match="mended"):
+    assert state_of(sources.CONFTEST) == {"sync-fixture"}
+    with pytest.raises(ValueError, match=r"no change 'sync-fixture'\. The changes: app-references, async"):
+        lab.workspace(made=["sync-fixture"])
+    with pytest.raises(ValueError, match="fixed"):
         lab.workspace("nonsense")
 
 
 def test_the_cell_magic_writes_and_shows_the_change(place, shell):
-    lab.workspace("mended")
+    lab.workspace("fixed")
     with capture_output() as captured:
         shell.run_cell_magic("workspace", "tests/test_mine.py", "def test_mine():\n    pass\n")
     assert (place / "tests/test_mine.py").read_text() == "def test_mine():\n    pass\n"
@@ -52,7 +58,7 @@ def test_the_cell_magic_writes_and_shows_the_change(place, shell):
 
 
 def test_the_cell_magic_writes_nothing_that_is_not_python(place, shell):
-    lab.workspace("mended")
+    lab.workspace("fixed")
     with capture_output() as captured:
         shell.run_cell_magic("workspace", "tests/conftest.py", "def (:\n")
     assert "Nothing was written: line 1" in captured.stderr
@@ -107,10 +113,10 @@ def test_a_scripts_error_is_held_to_what_was_expected():
         lab.script("pass", expect="RuntimeError")
 
 
-def test_show_source_and_diff():
-    lab.workspace("mended")
+def test_show_and_source(place):
+    lab.workspace("fixed")
     listing = lab.show(sources.CONFTEST, "motor_reinit_db")
-    text = (workspace.folder() / sources.CONFTEST).read_text().splitlines()
+    text = (place / sources.CONFTEST).read_text().splitlines()
     assert text[listing.first - 1] == listing.lines[0]
     assert listing.lines[0].startswith("@")
     assert any("def motor_reinit_db" in line for line in listing.lines)
@@ -125,13 +131,10 @@ def test_show_source_and_diff():
     assert lab.source("nest_asyncio:apply").title.startswith("nest-asyncio 1.6.0: nest_asyncio.py, line ")
     with pytest.raises(ValueError, match="There is no"):
         lab.source("motor.core:Nonsense")
-    for name in faults.FAULTS:
-        assert any("\n-" in shown or "\n+" in shown for shown in lab.diff(name).diffs)
-    assert workspace.state()[sources.CONFTEST] == frozenset()
 
 
 def test_run_runs_the_workspace_here_and_in_a_new_process():
-    with pytest.raises(CannotRun, match=r"run lab\.workspace\(\) first"):
+    with pytest.raises(CannotRun, match=r"run the lesson's first cell, or lab\.workspace\(\)"):
         lab.run()
     lab.workspace()
     prediction = lab.guess(passed=28)
@@ -142,6 +145,13 @@ def test_run_runs_the_workspace_here_and_in_a_new_process():
     assert lab.run(only="test_update_toc_success").passed_tests == ["test_update_toc_success"]
     with pytest.raises(ValueError, match=r"such as lab\.guess"):
         lab.guess(passed=-1)
+
+
+def test_no_prediction_stops_nothing_and_words_are_noted(capsys):
+    assert lab.guess() is None
+    assert lab.guess("all of them") is None
+    assert capsys.readouterr().out == "No prediction this time.\nYour prediction: all of them\n"
+    assert str(lab.guess(failed=1)) == "1 failed"
 
 
 def test_run_takes_the_path_of_another_suite(tmp_path):

@@ -1,0 +1,71 @@
+"""The lessons by their names, with what each begins with: a workspace and, for a learner, a notebook's copy.
+
+It knows the manifest and where the workspaces lie, and nothing of what is run in them.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from tocdemo.display.tables import text_table
+from tocdemo.errors import BadInput
+from tocdemo.subject import workspace
+from tocdemo.subject.workspace import Workspace
+
+from . import copies
+from .manifest import Lesson, load
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFEST = ROOT / "lessons" / "course.toml"
+
+
+@cache
+def all_of() -> tuple[Lesson, ...]:
+    """Return the lessons in order, the optional ones where the manifest has them."""
+    return load(MANIFEST)
+
+
+def get(slug: str) -> Lesson:
+    """Return a lesson by its slug, or by the number that it begins with: "03_the_async_fixture" or "03".
+
+    Raises BadInput that lists the lessons when there is none.
+    """
+    for lesson in all_of():
+        if slug == lesson.slug or (slug.isdigit() and lesson.slug.startswith(f"{slug.zfill(2)}_")):
+            return lesson
+    raise BadInput(f"There is no lesson {slug!r}. The lessons: {', '.join(each.slug for each in all_of())}")
+
+
+def after(lesson: Lesson) -> Lesson | None:
+    """Return the lesson that follows; None after the last, and after an optional one."""
+    numbered = [each for each in all_of() if not each.optional]
+    if lesson not in numbered[:-1]:
+        return None
+    return numbered[numbered.index(lesson) + 1]
+
+
+def told() -> str:
+    """Return, for each lesson, whether its workspace is there and which files in it were edited."""
+    rows = []
+    for lesson in all_of():
+        own = workspace_of(lesson)
+        edits = ", ".join(own.edits())
+        rows.append(
+            [lesson.slug, (f"edited: {edits}" if edits else "as the course left it") if own.exists() else "–"]
+        )
+    more = "`workspace LESSON` makes one, `workspace LESSON --reset` puts it back to its start."
+    return "\n".join([str(workspace.root()), *text_table(rows), more])
+
+
+def workspace_of(lesson: Lesson) -> Workspace:
+    """Return a lesson's workspace; it need not be there yet."""
+    return workspace.of(lesson.slug)
+
+
+def notebook_of(lesson: Lesson) -> Path:
+    """Return the learner's copy of a lesson's notebook, which is beside its workspace."""
+    return workspace.root() / f"{lesson.slug}.ipynb"
+
+
+def copy_notebooks() -> list[copies.Copied]:
+    """Make the learner's copies of the notebooks, or bring them up to date; return what became of each."""
+    return copies.bring_up_to_date(ROOT / "notebooks", workspace.root(), workspace.of("notebooks").backups)
