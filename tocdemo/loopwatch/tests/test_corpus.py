@@ -43,5 +43,6 @@ def check(verdict: Verdict) -> None:
     assert verdict.first.passed == case.passed, said
     assert verdict.recognised, said
     assert verdict.named or case.kind == "healthy", said
+    assert verdict.false == [], said
     assert verdict.red == 0, said
     assert len(verdict.followed) == case.advice, said

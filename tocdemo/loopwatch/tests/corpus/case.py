@@ -27,8 +27,8 @@ class Case:
     `report` names the public report whose shape it has. `kind` is "cross-loop", "no-loop", "nested",
     "adjacent" or "healthy". `object` is what the explanation's first line must name, `place` a file and line
     that it must name. At first `passed` tests pass; `tests` pass when an alternative was followed; `advice`
-    is the least number of alternatives. `environment` are requirements of an environment of its own; `known`
-    says why the case is not yet explained rightly.
+    is the number of alternatives. `environment` are requirements of an environment of its own; `never` are
+    words that must not be said, since they would be false.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Case:
     needs: tuple[str, ...]
     environment: tuple[str, ...]
     args: tuple[str, ...]
-    known: str
+    never: tuple[str, ...]
     files: dict[str, str]
 
     @property
@@ -68,7 +68,7 @@ def read(path: Path) -> Case:
         needs=tuple(said.get("needs", "" if "environment" in said else "pytest_asyncio").split()),
         environment=tuple(said.get("environment", "").split()),
         args=tuple(said.get("args", "").split()),
-        known=said.get("known", ""),
+        never=tuple(said["never"].split(" | ")) if "never" in said else (),
         files=files if "ini" in said else {"pytest.ini": dedent(INI), **files},
     )
 

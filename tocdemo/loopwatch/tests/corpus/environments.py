@@ -31,15 +31,5 @@ def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
     return python
 
 
-def versions(python: Path, requirements: tuple[str, ...]) -> str:
-    """Return the installed versions of the required packages, as "name version, …"."""
-    names = [name.split("=")[0].split("<")[0] for name in requirements]
-    code = (
-        "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
-    )
-    done = subprocess.run([python, "-c", code, *names], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)

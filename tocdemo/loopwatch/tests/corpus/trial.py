@@ -50,6 +50,11 @@ class Verdict:
         )
 
     @property
+    def false(self) -> list[str]:
+        """Which words are said that are false of this case."""
+        return [words for words in self.case.never if words in self.first.full]
+
+    @property
     def green(self) -> bool:
         """Whether some alternative led to green."""
         return any(self.followed)
