@@ -27,7 +27,7 @@ class Cell:
     rows: int = 1
 
     def __str__(self) -> str:
-        tag = "th" if self.head else "td"
+        tag = "th" if self.head and self.html else "td"  # an empty cell heads nothing
         rows = str(self.rows) if self.rows > 1 else ""
         return f"<{tag}{attributes(style=self.style, title=self.title, rowspan=rows)}>{self.html}</{tag}>"
 

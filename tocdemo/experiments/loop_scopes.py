@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from tocdemo.display.looks import verdict
-from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table, words
+from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table
 from tocdemo.errors import BadInput
 from tocdemo.runner import inline
 from tocdemo.runner.result import Run
@@ -75,7 +75,7 @@ class Square:
             [head(_fixture(scope), _HEAD), *(_box(self.run(scope, each)) for each in SCOPES)]
             for scope in SCOPES
         ]
-        square = html_table([[words(""), *heads], *rows], gap=2)
+        square = html_table([[head(""), *heads], *rows], gap=2)
         return paragraph(f"<b>{escape(self._title())}</b>", "margin:6px 0") + square
 
     def _title(self) -> str:

@@ -30,7 +30,8 @@ CELLS = (
     "from tocdemo import lab\n"
     "from tocdemo.experiments import loop_scopes, matrix, neighbours, nested\n"
     "from tocdemo.explorer.operations import add, replace_toc\n"
-    "lab.workspace('incident')",
+    "lab.lesson('03_the_async_fixture')",
+    "lab.map()",
     "run = lab.run(guess=lab.guess(passed=28))\nrun",
     "run.timeline()",
     "run.who_holds_what()",
@@ -43,6 +44,9 @@ CELLS = (
     "lab.hint('async-fixture')",
     "lab.check('async-fixture')",
     "after = lab.run()\nafter.who_holds_what()",
+    "lab.progress()",
+    "lab.restore()",
+    "lab.workspace('incident', neighbours=True)",
     # Of the matrix and of the neighbours two states: all of them would take a minute.
     "states = (matrix.SWITCHES, run), ((), after)\n"
     "cells = tuple(matrix.RunCell(frozenset(names), False, each) for names, each in states)\n"
