@@ -15,7 +15,7 @@ from ..live.entries import ClientEntry
 from ..live.holders import Copied, HolderEntry, HoldingFixture
 from ..live.ledger import Ledger
 from ..static.sources import Source, module_import
-from .fixtures import asked_for_by_all, joined, narrowed, widened
+from .fixtures import asked_for_by_all, joined, narrowed, widened, written
 from .renewing import renewed
 from .sharing import lone_test_client, shared
 from .suite import Suite
@@ -48,7 +48,8 @@ def advice(found: Found, suite: Suite, ledger: Ledger) -> list[list[str]]:
 def _alternatives(
     found: Found, client: ClientEntry, suite: Suite, ledger: Ledger
 ) -> Iterator[list[str] | None]:
-    made, fixture = client.made, found.fixture
+    made = client.made
+    fixture = found.fixture or _setting_fixture(client, suite, ledger)
     if made and made.fixture and client.at_creation and not client.ran_at_creation:
         yield [
             f"make {made.fixture} an async fixture ({made.file}:{made.line}; `@pytest_asyncio.fixture`,"
@@ -71,6 +72,17 @@ def _alternatives(
             yield renewed(suite, client, found.leading)
         if enough or suite.kind in ("sync", "unittest"):
             yield shared(suite, ledger, client)
+
+
+def _setting_fixture(client: ClientEntry, suite: Suite, ledger: Ledger) -> HoldingFixture | None:
+    """Return the wide fixture of this test that made the client and put it into a name, or None."""
+    name = client.made.fixture if client.made is not None else None
+    if name is None or name not in getattr(suite.item, "fixturenames", ()):
+        return None
+    definition = suite.definition(name)
+    if definition is None or definition.scope == "function" or written(suite, ledger, definition) is None:
+        return None
+    return HoldingFixture(name, definition.scope, definition)
 
 
 def _one_loop_a_test(suite: Suite, ledger: Ledger, running: int | None) -> bool:

@@ -15,7 +15,7 @@ from ..live.entries import ClientEntry
 from ..live.holders import Copied, HolderEntry, HoldingFixture
 from ..static.sources import Source
 from .words import line, where
-from .writing import assigned, closure_line, set_up, setters
+from .writing import SET_UPS, assigned, closure_line, set_up, setters
 
 MOST = 3
 _IN_CLOSURE = re.compile(r"\(\)<(\w+)>")
@@ -114,7 +114,7 @@ def _made_text(entries: list[HolderEntry]) -> str:
     first = entries[0]
     source = _source(first.module)
     made = first.client.made
-    if made is not None and made.line and set_up(source, first.root, made.line):
+    if made and made.line and made.function in SET_UPS and set_up(source, first.root, made.line):
         return f"set in {_lines([made.line])}"
     found = [assigned(source, entry.root) for entry in entries]
     if any(each is not None and each.is_empty for each in found):

@@ -14,7 +14,7 @@ from ..live.entries import ClientEntry
 from ..live.holders import HolderEntry
 from ..static.sources import Source
 from .suite import Suite, indented
-from .writing import Assigned, Home, assigned, moved, set_up, setters, used_at_import
+from .writing import SET_UPS, Assigned, Home, assigned, is_lazy, moved, set_up, setters, used_at_import
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ def _step(entry: HolderEntry, roots: set[tuple[str, str]], inside: bool) -> _Ste
 
 
 def _statement(entry: HolderEntry, home: Home) -> Assigned | None:
-    """Return what gives the name its value: a statement at import, or one of a `setUpClass` of the class."""
+    """Return what gives the name its value: a statement at import, or one of a function that sets up."""
     made = entry.client.made
-    if made is not None and made.line is not None and made.function in ("setUpClass", "setup_class"):
+    if made is not None and made.line is not None and made.function in SET_UPS:
         return set_up(home.source, entry.root, made.line)
     return assigned(home.source, entry.root)
 
@@ -98,7 +98,7 @@ def _assigned_step(
 ) -> _Step | None:
     statement = _statement(entry, home)
     mine = {root for module, root in roots if module == entry.module}
-    if statement is None:
+    if statement is None or (statement.is_empty and not is_lazy(home.source, entry.root)):
         return None
     lines = {s.line for root in mine if (s := assigned(home.source, root)) is not None}
     if "." not in entry.root and used_at_import(home.source, entry.root, lines):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from ..static.sources import Source, absolute
 
+# Functions that pytest and unittest call once, before the tests of a module or of a class.
+SET_UPS = ("setUpClass", "setup_class", "setup_module", "setUpModule")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -58,14 +60,27 @@ def _targets(node: ast.stmt) -> list[str]:
 
 
 def set_up(source: Source, root: str, line: int) -> Assigned | None:
-    """Return the statement of this line, if it sets the attribute of the class "Class.name", or None."""
+    """Return the statement of this line, if it sets `root` ("name", or "Class.name"), or None."""
     holder, _, name = root.rpartition(".")
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Assign) and node.lineno == line and holder:
-            for target in node.targets:
-                if isinstance(target, ast.Attribute) and target.attr == name and _names_class(target, holder):
-                    return Assigned(line, node.value)
+        if isinstance(node, ast.Assign) and node.lineno == line and len(node.targets) == 1:
+            target = node.targets[0]
+            inside = isinstance(target, ast.Attribute) and target.attr == name
+            if inside and _names_class(target, holder) if holder else name in _targets(node):
+                return Assigned(line, node.value)
     return None
+
+
+def is_lazy(source: Source, root: str) -> bool:
+    """Whether a function of the file that sets `root` asks first what it is, and so sets it when empty."""
+    name = root.rpartition(".")[2]
+    lines = setters(source, root)
+    around = [f for found in source.functions.values() for f in found]
+    setting = [f for f in around if any(f.lineno <= line <= (f.end_lineno or 0) for line in lines)]
+    conditions = [n.test for f in setting for n in ast.walk(f) if isinstance(n, ast.If | ast.IfExp)]
+    conditions += [n for f in setting for n in ast.walk(f) if isinstance(n, ast.BoolOp)]
+    asked = [n for condition in conditions for n in ast.walk(condition)]
+    return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in asked)
 
 
 def closure_line(source: Source, function: int, name: str) -> int | None:

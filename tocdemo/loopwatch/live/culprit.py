@@ -78,15 +78,17 @@ def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int |
         return _number(ledger, value, running) in ((loop,) if loop is not None else _others(ledger, running))
 
     best: Culprit | None = None
-    for step in project:
-        for value, name, holder in _used_names(step):
+    for frame in project:
+        for value, name, holder in _used_names(frame):
             if is_kind(value, asyncio.AbstractEventLoop) or (best is not None and holder is None):
                 continue
-            way = [item for item, _ in trail(value, foreign)]
-            if len(way) < 2:
+            steps = trail(value, foreign)
+            if not steps:
                 continue
-            number = _number(ledger, way[-1], running)
-            made = next((item for item in way[:-1] if not _is_projects(ledger, item)), way[-2])
+            number = _number(ledger, steps[-1][0], running)
+            way = steps if is_kind(steps[-1][0], asyncio.Future) else steps[:-1]
+            made, path = next((s for s in way if not _is_projects(ledger, s[0])), way[-1])
+            name += path if is_kind(value, (dict, list, tuple)) else ""
             entry = ledger.adopt(made, number or 0, holder if made is value else None)
             if best is not None and (entry is None or entry is not best.client):
                 continue
@@ -97,10 +99,11 @@ def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int |
 
 
 def _number(ledger: Ledger, value: Any, running: int | None) -> int | None:
-    """Return the number of a loop that is not the running one; None for anything else."""
-    if not is_kind(value, asyncio.AbstractEventLoop):
+    """Return the number of a loop, or of a future's loop, that is not the running one; None for all else."""
+    loop = value.get_loop() if is_kind(value, asyncio.Future) else value
+    if not is_kind(loop, asyncio.AbstractEventLoop):
         return None
-    number = ledger.loop_entry(value).number
+    number = ledger.loop_entry(loop).number
     return number if number != running else None
 
 

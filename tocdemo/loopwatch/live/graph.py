@@ -111,7 +111,9 @@ def _parts(item: Any) -> Iterator[tuple[Any, str]]:
         yield item.__self__, ""
         return
     if is_kind(item, dict):
-        yield from ((v, f"[{k!r}]") for k, v in list(item.items())[:20] if isinstance(k, str | int))
+        for key, value in list(item.items())[:20]:
+            if isinstance(key, str | int | type):
+                yield value, f"[{key.__name__ if isinstance(key, type) else repr(key)}]"
         return
     if is_kind(item, (list, tuple, set, frozenset, collections.deque)):
         yield from ((v, f"[{n}]") for n, v in enumerate(list(item)[:20]))
