@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from tocdemo.course import exercises
-from tocdemo.course.exercises.solving import solved, started
+from tocdemo.course.exercises.course_texts import solved, started
 from tocdemo.subject import faults, sources
 
 ALL = exercises.all_of()
@@ -15,7 +15,7 @@ ALL = exercises.all_of()
 def learners(name, files=()):
     """Give a learner's copy as the exercise starts, with other texts for some files."""
     exercise = exercises.get(name)
-    begins = faults.with_faults(exercise.start) | dict(exercise.given) | dict(files)
+    begins = {**exercise.begins.files, **dict(files)}
     with sources.copied(begins) as folder:
         yield exercise, folder
 
