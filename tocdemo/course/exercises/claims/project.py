@@ -137,7 +137,7 @@ def _seen(evidence: Evidence) -> helper.Seen:
 
 def _tests(evidence: Evidence) -> dict[str, str]:
     """Return the tests of the project as it starts: by their names, the file of each."""
-    found = {}
+    found: dict[str, str] = {}
     for path, text in evidence.start.items():
         if path.startswith("tests/test_"):
             names = [node.name for node in ast.parse(text).body if isinstance(node, ast.AsyncFunctionDef)]
