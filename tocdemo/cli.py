@@ -26,6 +26,7 @@ BENCHMARKS = {
     "loopwatch": "tocdemo.benchmarks.loopwatch",
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
+    "watching": "tocdemo.benchmarks.watching",
 }
 
 
@@ -97,6 +98,7 @@ def run(argv: list[str]) -> int:
     _add_state(parser, "mended")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="put this fault in, too")
     parser.add_argument("--each", action="store_true", help="run each test alone")
+    parser.add_argument("--only", metavar="TEST", help="run the test of this name, and no other")
     parser.add_argument(
         "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
     )
@@ -112,7 +114,7 @@ def run(argv: list[str]) -> int:
 
     expected = Counts.parse(options.expect) if options.expect else None
     files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
-    how = RunOptions(each=options.each, backend=options.backend)
+    how = RunOptions(each=options.each, only=options.only, backend=options.backend)
     result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
     return 0 if result.is_as(expected) else 1
@@ -227,7 +229,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `loopwatch`, `lab` or `explorer`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer` or `watching`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])

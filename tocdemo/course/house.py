@@ -152,9 +152,10 @@ def _leads(down: dict[str, set[str]], start: str, end: str) -> bool:
 
 # --- the drawing -------------------------------------------------------------------------------------------
 
-# Pixels; LETTERS is how many characters of a sentence a box holds in a line.
-BOX, SLOT, SPACE, MARGIN = 284, 12, 24, 20
-HEAD, LINE, FOOT, BETWEEN, LETTERS = 28, 16, 10, 46, 39
+# Pixels; LETTERS is how many characters of a sentence a box holds in a line. Three boxes beside each other
+# fit into a page, which otherwise would show them smaller than they are drawn.
+BOX, SLOT, SPACE, MARGIN = 256, 12, 24, 20
+HEAD, LINE, FOOT, BETWEEN, LETTERS = 28, 16, 10, 46, 35
 SWEEPS = 8  # over the floors, to order them so that few arrows cross
 
 # Colours of their own on a ground of their own: the picture can be read on any page.

@@ -22,7 +22,11 @@ def environment() -> dict[str, str]:
     # No question about news over the first lesson, and no offer to update what requirements.txt pins.
     paths = [str(Path(__file__).parent / "jupyter_config"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     config = os.pathsep.join(filter(None, paths))
-    return {**kept, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config}
+    # The kernel is this environment's, with an extension of the course's.
+    kernels = [str(Path(__file__).parent / "jupyter_data"), os.environ.get("JUPYTER_PATH", "")]
+    data = os.pathsep.join(filter(None, kernels))
+    own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config, "JUPYTER_PATH": data}
+    return {**kept, **own}
 
 
 def lab_command(root: Path, document: str, *further: str) -> list[str]:

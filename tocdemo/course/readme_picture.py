@@ -3,6 +3,7 @@
 Run as a program, this module makes it again. Knows nothing of the README's text.
 """
 
+from collections import Counter
 from html import escape
 from pathlib import Path
 
@@ -35,11 +36,18 @@ def draw() -> str:
 
 def _panel(title: str, run: Run, top: int) -> str:
     errors = "".join(f" ({error})" for error in run.error_lines)
-    words = escape(f"{title}: {run.counts}{errors}")
+    words = escape(f"{title}: {_counts(run)}{errors}")
     caption = f'<text x="{GAP * 2}" y="{top + 21}" fill="#1f2328">{words}</text>'
     return caption + "".join(
         _cell(result.name, result.outcome, number, top) for number, result in enumerate(run.results)
     )
+
+
+def _counts(run: Run) -> str:
+    """Return how many tests had which outcome, each with the symbol that its cells have."""
+    numbers = Counter(result.outcome for result in run.results)
+    looks = ((LOOKS[outcome], number) for outcome, number in sorted(numbers.items(), reverse=True))
+    return ", ".join(f"{look.symbol} {number} {look.word}" for look, number in looks)
 
 
 def _cell(name: str, outcome: str, number: int, top: int) -> str:

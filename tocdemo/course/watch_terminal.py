@@ -5,6 +5,7 @@ What the keys do is given as `Actions`; this module knows terminals, and nothing
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -19,7 +20,7 @@ from typing import Protocol, TextIO
 
 from tocdemo.display.looks import LOOKS
 from tocdemo.errors import TocdemoError
-from tocdemo.runner.result import COLUMNS, Run
+from tocdemo.runner.result import COLUMNS, Run, first_place
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 
@@ -31,9 +32,10 @@ except ImportError:  # Windows
 
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells give it
 POLL = 0.05  # seconds between two looks at the keyboard, on Windows
-COLOURS = {"passed": "32", "failed": "31", "error": "33", "skipped": "90"}
+COLOURS = {"passed": "32", "failed": "31", "error": "33", "skipped": "90", "unfinished": "35"}
 OF_CHANGES = {"newly green": "1;32", "newly red": "1;31"}
 CLEAR = "\033[2J\033[H"
+_SEQUENCE = re.compile(rb"\033(\[[0-9;?]*[ -/]*[@-~]|O.|.)?")  # what an arrow key and its like send
 KEYS = {"h": "hint", "s": "solution", "r": "reset", "n": "next", "q": "quit"}
 
 
@@ -128,6 +130,7 @@ class Terminal:
         self._coloured = self._in_place and not os.environ.get("NO_COLOR")
         self._has_keys = keyboard.isatty() and self._in_place
         self._said = False  # since the last sight: then that and the next stay side by side
+        self._unjudged: Run | None = None  # what is shown, and waits for the judge's word
 
     @contextmanager
     def open(self) -> Iterator[Keys]:
@@ -149,9 +152,13 @@ class Terminal:
             # The last grid stays until there is a new one.
             first = f"{place.title}: running for the first time, which takes a few seconds …"
             return self._write(f"{self._painted('running …' if sight.runs else first, '2')}\n")
-        clear = CLEAR if self._in_place and not self._said else "\n"
+        begin = CLEAR if self._in_place and not self._said else "\n"
+        lines = [*self._lines(place, sight), *self._end(sight)]
+        if sight.run is not None and sight.run is self._unjudged and not sight.stale:
+            begin, lines = "", self._end(sight)
+        self._unjudged = sight.run if sight.judging else None
         self._said = False
-        self._write(clear + "\n".join([*self._lines(place, sight), ""]))
+        self._write(begin + "".join(f"{line}\n" for line in lines))
 
     def say(self, text: str) -> None:
         """Write a text below what is shown."""
@@ -170,14 +177,14 @@ class Terminal:
         if sight.run is not None:
             yield from ("", "The run before that:") if sight.stale else ("",)
             yield from self._run(sight.run, sight.changes)
-            yield from str(sight.word).splitlines()
-        yield ""
-        if sight.ended:
-            yield sight.ended
-        elif self._has_keys:
-            yield self._painted("  ".join(f"{key} {what}" for key, what in KEYS.items()), "2")
-        else:
-            yield "Save a file, and its tests run; Ctrl-C ends it."
+
+    def _end(self, sight: Sight) -> list[str]:
+        """Return the judge's word and what can be done now; nothing while the word is awaited."""
+        if sight.judging:
+            return []
+        keys = self._painted("  ".join(f"{key} {what}" for key, what in KEYS.items()), "2")
+        plain = "Save a file, and its tests run; Ctrl-C ends it."
+        return [*str(sight.word).splitlines(), "", sight.ended or (keys if self._has_keys else plain)]
 
     def _run(self, run: Run, changes: Changes) -> Iterator[str]:
         marked = changes.words()
@@ -194,10 +201,10 @@ class Terminal:
             yield self._painted(line, OF_CHANGES.get(word, ""))
         width = shutil.get_terminal_size().columns if self._in_place else 0
         for error, count in run.error_lines.items():
-            line = f"  {count} × {error}"
-            yield f"{line[: width - 1]}…" if 0 < width < len(line) else line
-        if run.note:
-            yield run.note
+            place = first_place(run, error)
+            for line in (f"  {count} × {error}", *([f"      {place}"] if place else [])):
+                yield f"{line[: width - 1]}…" if 0 < width < len(line) else line
+        yield from filter(None, (run.note, run.remark))
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\033[{colour}m{text}\033[0m" if self._coloured and colour else text
@@ -222,8 +229,7 @@ class _PosixKeys:
         pressed = os.read(self._keyboard, 64)
         if not pressed:  # the terminal is gone
             return "q"
-        # Arrows and the like come as several characters that begin with ESC.
-        return "" if pressed.startswith(b"\033") else pressed.decode(errors="ignore").lower()
+        return _SEQUENCE.sub(b"", pressed).decode(errors="ignore").lower()
 
     def wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # so full a pipe wakes all the same

@@ -17,6 +17,7 @@ LOOKS = {
     "failed": Look("✗", "failed", "#b3261e", "#ffffff"),
     "error": Look("E", "error", "#8a4b00", "#ffffff"),
     "skipped": Look("s", "skipped", "#57606a", "#ffffff"),
+    "unfinished": Look("?", "unfinished", "#6e40c9", "#ffffff"),
 }
 
 

@@ -27,7 +27,7 @@ class Cell:
     rows: int = 1
 
     def __str__(self) -> str:
-        tag = "th" if self.head else "td"
+        tag = "th" if self.head and self.html else "td"  # an empty cell heads nothing
         rows = str(self.rows) if self.rows > 1 else ""
         return f"<{tag}{attributes(style=self.style, title=self.title, rowspan=rows)}>{self.html}</{tag}>"
 
@@ -66,6 +66,12 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
 def paragraph(html: str, style: str = "margin:4px 0") -> str:
     """Return a paragraph of HTML."""
     return f"<p{attributes(style=style)}>{html}</p>"
+
+
+def scrolling(html: str, label: str) -> str:
+    """Return HTML in a box that scrolls sideways where it is too wide, by the keyboard, too."""
+    box = attributes(tabindex="0", role="group", aria_label=label, style="max-width:100%;overflow-x:auto")
+    return f"<div{box}>{html}</div>"
 
 
 def unfolding(summary: str, html: str) -> str:

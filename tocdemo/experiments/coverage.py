@@ -216,7 +216,7 @@ def _unfolding(words: str, rows: Sequence[str]) -> str:
 
 def _listing(rows: Sequence[str], label: str) -> str:
     """Return lines of source in a box of their own, which scrolls, also by the keyboard."""
-    box = attributes(tabindex="0", role="region", aria_label=label, style=_BOX)
+    box = attributes(tabindex="0", role="group", aria_label=label, style=_BOX)
     # As wide as its longest line, so that the colours do not end where a narrow window does.
     inner = attributes(style="display:inline-block;min-width:100%")
     return f"<div{box}><div{inner}>{''.join(rows)}</div></div>"

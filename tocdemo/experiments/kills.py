@@ -4,7 +4,6 @@ The process runs the backend's own `update_toc_with_transaction` on a copy of th
 that is changed is that it stops before its second write. Knows nothing of faults and of tests.
 """
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from tocdemo.runner import databases
+from tocdemo.runner import databases, environment
 
 LIMIT = 30.0  # seconds that the process has to come between the writes
 
@@ -78,10 +77,11 @@ def _kill_when_between(folder: Path, own: databases.Database, book_id: str) -> N
     child = subprocess.Popen(
         [sys.executable, "-c", _SCRIPT, book_id],
         cwd=folder,
-        env=dict(os.environ) | own.environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment.of_child(own.environment() | {"PYTHONDONTWRITEBYTECODE": "1"}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     with child:
         assert child.stdout is not None and child.stderr is not None  # noqa: PT018 (they are pipes)

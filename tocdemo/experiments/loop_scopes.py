@@ -75,7 +75,7 @@ class Square:
             [head(_fixture(scope), _HEAD), *(_box(self.run(scope, each)) for each in SCOPES)]
             for scope in SCOPES
         ]
-        square = html_table([[Cell("", head=True), *heads], *rows], gap=2)
+        square = html_table([[head(""), *heads], *rows], gap=2)
         return paragraph(f"<b>{escape(self._title())}</b>", "margin:6px 0") + square
 
     def _title(self) -> str:
@@ -131,7 +131,7 @@ def _words(run: Run) -> str:
 
 def _box(run: Run) -> Cell:
     look = verdict(run.green)
-    small = attributes(style="font-size:85%")
+    small = attributes(style="font-size:0.93em")
     why = "".join(f"<br><span{small}>{escape(_short(line))}</span>" for line in run.error_lines)
     style = f"{_BOX};background-color:{look.background};color:{look.colour}"
     return Cell(f"<b>{escape(_words(run))}</b>{why}", style)

@@ -244,7 +244,7 @@ def _square(matrix: Matrix) -> str:
         f"Each box is a run of the 28 on the backend {matrix.backend}; "
         f"{len(matrix.cells)} runs in {matrix.seconds:.1f} s"
     )
-    square = html_table([[Cell("", head=True), *heads], *rows], gap=2)
+    square = html_table([[head(""), *heads], *rows], gap=2)
     return paragraph(f"<b>{caption}</b>", "margin:6px 0") + square
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tocdemo.errors import CannotRun
+from tocdemo.runner import environment
 from tocdemo.runner.progress import Progress, silent
 from tocdemo.runner.result import Run
 from tocdemo.subject import sources
@@ -87,9 +88,10 @@ def run(starter: Path) -> Run:
                 *("-q", "--tb=line", "-p", "no:cacheprovider", f"--junitxml={report}"),
             ],
             cwd=backend,
-            env=versions.clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment.of_child({"PYTHONDONTWRITEBYTECODE": "1"}),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=versions.LIMIT,
         )
         results = versions.junit_results(report) if report.exists() else ()

@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 from tocdemo.display.tables import LEFT, head, html_table, paragraph, text_table, words
 from tocdemo.errors import CannotBuild
-from tocdemo.runner import databases
+from tocdemo.runner import databases, environment
 from tocdemo.runner.progress import Progress, reporter, silent
 from tocdemo.runner.result import Counts, TestResult
 from tocdemo.subject import faults, sources
@@ -265,19 +265,15 @@ def run_with(
                 f"--junitxml={report}",
             ],
             cwd=copy,
-            env=clean_environment() | own.environment() | {"PYTHONPATH": str(copy)},
+            env=environment.of_child(own.environment() | {"PYTHONPATH": str(copy)}),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=LIMIT,
         )
         if child.returncode not in (0, 1) or not report.exists():
             raise CannotBuild(f"The suite does not start: {(child.stdout + child.stderr).strip()[-400:]}")
         return read_junit(report)
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without what this process's own pytest and Python would hand down."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHON"))}
 
 
 def read_junit(report: Path) -> tuple[int, int, int]:

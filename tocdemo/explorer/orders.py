@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tocdemo.display.code import preformatted
 from tocdemo.display.looks import verdict
-from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, unfolding
+from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, scrolling, unfolding
 
 LETTERS = "ABCD"  # the operations' names
 COMMIT = "commitTransaction"
@@ -30,7 +30,14 @@ _READ = f"{_STEP};border:1px solid {_BORDER}"
 _WRITE = f"{_STEP};border:1px solid #0b5fa5;background:#0b5fa5;color:#ffffff;font-weight:bold"
 _COMMIT = f"{_STEP};border:1px solid #6639a6;background:#6639a6;color:#ffffff;font-weight:bold"
 _NOTHING = f"{_STEP};border:2px dashed {_BORDER}"
-_SMALL = "font-size:80%"
+_UNDER_WAY = f"border-top:2px solid {_BORDER}"
+_BOXES = {
+    _READ: "reads",
+    _WRITE: "writes",
+    _COMMIT: "commits",
+    _NOTHING: "no effect: its second line says why",
+}
+_SMALL = "font-size:0.93em"
 _LANE = "font-weight:bold;text-align:center;padding:0 6px;border:none"
 _BETWEEN = "padding:0;border:none"
 
@@ -190,7 +197,8 @@ def _html(orders: Orders) -> str:
     return (
         paragraph(f"<b>{said}</b>", "margin:6px 0")
         + (paragraph(f"{note}.") if note else "")
-        + f"<div{attributes(style='max-width:100%;overflow-x:auto')}>{''.join(cards)}</div>"
+        + scrolling("".join(cards), "The orders as diagrams")
+        + _legend("".join(cards))
         + paragraph(escape(orders.covers))
         + unfolding("The same as text", preformatted(_text(orders)))
     )
@@ -271,7 +279,7 @@ def _cell(step: Step, place: int, letter: str, own: list[int]) -> Cell:
         effect = f"<div{attributes(style=_SMALL)}>{escape(_effect(step))}</div>" if _effect(step) else ""
         return Cell(f"{escape(SHORT.get(step.command, step.command))}{effect}", _style(step))
     under_way = own and own[0] < place < own[-1]
-    line = f"<div{attributes(style=f'border-top:2px solid {_BORDER}')}></div>" if under_way else ""
+    line = f"<div{attributes(style=_UNDER_WAY)}></div>" if under_way else ""
     return Cell(line, _BETWEEN)
 
 
@@ -281,3 +289,16 @@ def _style(step: Step) -> str:
     if step.command == COMMIT:
         return _COMMIT
     return _READ if step.command in READS else _WRITE
+
+
+def _legend(diagrams: str) -> str:
+    """Return what the boxes and lines of some diagrams mean; of those that are not in them, nothing."""
+    signs = [
+        f"<span{attributes(style=f'display:inline-block;{style}')}>{words}</span>"
+        for style, words in _BOXES.items()
+        if style in diagrams
+    ]
+    if _UNDER_WAY in diagrams:
+        line = attributes(style=f"display:inline-block;width:2em;vertical-align:middle;{_UNDER_WAY}")
+        signs.append(f"<span{line}></span> the operation is under way")
+    return paragraph("Each lane is an operation, each column a step: " + " ".join(signs), "margin:6px 0")

@@ -26,11 +26,11 @@ from tocdemo.runner.result import Counts, Explanations, Run
 from tocdemo.subject import sources
 
 from .notebook import NOTEBOOK
+from .testing import run_functions
 
 
 def run(
-    target: str | Path | None = None,
-    *,
+    *what: Any,
     which: str = "toc",
     each: bool = False,
     only: str | None = None,
@@ -42,8 +42,11 @@ def run(
     guess: Counts | None = None,
     new_process: bool = False,
 ) -> Run:
-    """Run the workspace's 28 tests, or the pytest suite at the path `target`, in this notebook.
+    """Run the workspace's 28 tests in this notebook, or the pytest suite at a path, or tests of its cells.
 
+    `lab.run()` runs the workspace, `lab.run("path/to/a/suite")` the suite there, and `lab.run(test_one,
+    test_two)` test functions and test classes that cells have defined, whatever their names; of the options
+    these take `backend`, `timeout` and `guess`.
     `which` is "toc" (the 28), "neighbours" (the 26, when they are in the workspace) or "all" (the 54). `each`
     runs every test alone; `only` runs the tests of one name, `without` all but those; with `times` each comes
     so many times; `new_process` runs them in a fresh Python process. `fixtures` are fixtures that a cell
@@ -62,12 +65,37 @@ def run(
         backend=backend,
         timeout=timeout,
     )
-    folder = Path(target) if target is not None else _folder()
-    arguments = [str(folder.resolve())] if target is not None else suite.arguments_for(folder, which)
-    with _progress_bar() if each else contextlib.nullcontext(silent) as bar:
-        result = suite.run(folder, arguments, options, on_progress=bar)
+    paths = [each for each in what if isinstance(each, str | Path)]
+    if len(paths) < len(what):
+        result = _run_functions(what, options, which)
+    else:
+        result = _run_suite(paths, options, which)
     NOTEBOOK.last_run = dataclasses.replace(result, guess=guess)
     return NOTEBOOK.last_run
+
+
+def _run_suite(paths: Sequence[str | Path], options: RunOptions, which: str) -> Run:
+    """Run the suite at the path that is given; without one, the workspace's."""
+    if len(paths) > 1:
+        raise BadInput(f"Expected one path, found {len(paths)}: run them one after the other")
+    folder = Path(paths[0]) if paths else _folder()
+    options = dataclasses.replace(options, own_settings=bool(paths))
+    arguments = [str(folder.resolve())] if paths else suite.arguments_for(folder, which)
+    with _progress_bar() if options.each else contextlib.nullcontext(silent) as bar:
+        return suite.run(folder, arguments, options, on_progress=bar)
+
+
+def _run_functions(tests: Sequence[Any], options: RunOptions, which: str) -> Run:
+    """Run tests of cells. Raises BadInput for an option that says something of a suite."""
+    heeded = RunOptions(backend=options.backend, timeout=options.timeout)
+    names = (each.name for each in dataclasses.fields(RunOptions))
+    further = [name for name in names if getattr(options, name) != getattr(heeded, name)]
+    if further or which != "toc":
+        raise BadInput(
+            f"lab.run(test_one, …) runs the tests that are given, in this notebook: leave "
+            f"`{further[0] if further else 'which'}` out"
+        )
+    return run_functions(*tests, backend=options.backend, timeout=options.timeout)
 
 
 def _folder() -> Path:

@@ -16,20 +16,19 @@ from IPython.display import DisplayHandle, display
 
 from tocdemo.course.judging import judge_of
 from tocdemo.display.code import preformatted
+from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
-from tocdemo.display.tables import LEFT, Cell, attributes, html_table, paragraph, words
+from tocdemo.display.tables import attributes, paragraph
 from tocdemo.errors import CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
-from tocdemo.runner.result import COLUMNS, Run, TestResult
+from tocdemo.runner.result import COLUMNS, Run, TestResult, errors_table
 from tocdemo.runner.watching.warm import Job, Warm
 from tocdemo.runner.watching.watcher import MARKS, Changes, Judge, Sight, Watcher
 
 from .interrupts import IdleInterrupt, idle_interrupt
 from .notebook import NOTEBOOK
 
-_BOX = "width:2.4em;height:2.1em;text-align:center;padding:0;font-weight:bold;background-clip:padding-box"
-_PLAIN, _CHANGED = "2px solid transparent", "2px solid var(--jp-ui-font-color1,#24292f)"
 _BESIDE = "border-left:4px solid #b3261e;padding-left:8px;margin:6px 0"
 _QUIET = "margin:4px 0;color:var(--jp-ui-font-color2,#57606a)"
 _GAP = "margin:6px 0"
@@ -158,33 +157,24 @@ def _headline(sight: Sight, ends: str) -> str:
 def _run(run: Run, changes: Changes) -> list[str]:
     marked = changes.words()
     boxes = [_box(number, each, marked.get(each.nodeid, "")) for number, each in enumerate(run.results, 1)]
-    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
     label = f"{run.title}: {run.summary()}"
-    parts = [html_table(rows, label=label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
+    parts = [html_grid(boxes, COLUMNS, label), paragraph(f"<b>{escape(label)}</b>", _GAP)]
     if str(changes):
         parts.append(paragraph("<br>".join(map(escape, str(changes).splitlines())), _GAP))
     if run.error_lines:
-        errors = run.error_lines.items()
-        parts.append(
-            html_table(
-                [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
-                for error, count in errors
-            )
-        )
+        parts.append(errors_table(run))
     if run.note:
         parts.append(paragraph(f"<b>Note:</b> {escape(run.note)}", _GAP))
+    if run.remark:
+        parts.append(paragraph(escape(run.remark), _GAP))
     return parts
 
 
-def _box(number: int, result: TestResult, changed: str) -> Cell:
+def _box(number: int, result: TestResult, changed: str) -> Box:
     look = LOOKS[result.outcome]
     word = f"{look.word} ({changed})" if changed else look.word
-    lines = [f"{number}. {result.name}: {word}", result.error]
-    style = (
-        f"{_BOX};border:{_CHANGED if changed else _PLAIN};background:{look.background};color:{look.colour}"
-    )
-    mark = f"<sup>{MARKS[changed]}</sup>" if changed else ""
-    return Cell(f"{look.symbol}{mark}", style, "\n".join(line for line in lines if line))
+    lines = [f"{number}. {result.name}: {word}", result.error, result.place]
+    return Box(look, [line for line in lines if line], MARKS[changed] if changed else "")
 
 
 def _word(word: Any) -> str:

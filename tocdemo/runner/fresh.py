@@ -73,7 +73,8 @@ def _modules_of(root: Path) -> list[str]:
     return [
         name
         for name, module in list(sys.modules.items())
-        if not _is_installed(module)
+        if name != "__main__"  # the notebook, or the program that runs the suite
+        and not _is_installed(module)
         and (_top(name) in names or (_top(name) != _OWN and _lies_below(module, inside)))
     ]
 

@@ -13,8 +13,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,12 @@ import pytest
 from tocdemo.errors import CannotRun
 from tocdemo.loopwatch import Watch
 
-from . import stopping
+from . import environment, stopping
 from .database_plugin import GivenDatabase
 from .fresh import as_before
-from .result import Run, TestResult, error_line
+from .reporting.failures import plain
+from .reporting.reporter import Reporter
+from .result import Run, TestResult
 from .stopping import Current, RunThread
 
 # No cache folder, no plugin that wants the process's own standard error, none that makes failures slow.
@@ -40,84 +41,9 @@ OPTIONS = (
     "no:unraisableexception",
     "--capture=sys",
     "--tb=no",
+    "--color=no",
     "-q",
 )
-
-
-@dataclass(eq=False)  # pytest wants to hash its plugins
-class _Reporter:
-    """A pytest plugin that keeps what the run shows, and pytest's own text."""
-
-    current: Current
-    on_result: Callable[[TestResult], None]
-    results: dict[str, TestResult] = field(default_factory=dict)
-    text: io.StringIO = field(default_factory=io.StringIO)
-    _traced: set[str] = field(default_factory=set)
-    _failures: dict[tuple[str, str | None], tuple[str, str]] = field(default_factory=dict)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter._tw._file = self.text
-
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        self.current.session = session
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.current.test, self.current.since = nodeid, time.monotonic()
-        self.current.stopped = ""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        if report.failed and call.excinfo is not None:
-            self._failures[report.nodeid, report.when] = self._described(call.excinfo.value, item.path)
-        return report
-
-    def _described(self, error: BaseException, file: Path) -> tuple[str, str]:
-        """Return the line of a failure, and its traceback, or nothing where it was drawn before."""
-        line, trace = self.current.stopped or error_line(error), ""
-        # Only the first of equal errors gets a traceback: making 26 takes longer than the 28 tests.
-        if line not in self._traced:
-            self._traced.add(line)
-            # A traceback that cannot be drawn is no reason to lose the run.
-            with contextlib.suppress(Exception):
-                failure = pytest.ExceptionInfo.from_exception(error)
-                failure.traceback = failure.traceback.cut(path=file)
-                trace = str(failure.getrepr(style="short"))
-        return line, trace
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        before = self.results.get(report.nodeid, TestResult(report.nodeid, "passed"))
-        outcome = before.outcome
-        if report.failed:
-            outcome = "failed" if report.when == "call" or before.outcome == "failed" else "error"
-        elif report.skipped:
-            outcome = "skipped"
-        error, trace = self._failures.get((report.nodeid, report.when), ("", ""))
-        self.results[report.nodeid] = TestResult(
-            nodeid=report.nodeid,
-            outcome=outcome,
-            seconds=before.seconds + report.duration,
-            error=before.error or error,
-            trace=before.trace or trace,
-        )
-        if report.when == "teardown":
-            self.current.test = None
-            self.on_result(self.results[report.nodeid])
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            trace = str(report.longrepr)
-            lines = [line[2:].strip() for line in trace.splitlines() if line.startswith("E ")]
-            error = lines[0] if lines else trace.strip().splitlines()[-1]
-            self.results[report.nodeid] = TestResult(report.nodeid, "error", 0.0, error, trace)
-
-    def pytest_internalerror(self, excrepr: Any) -> None:
-        self.text.write(f"\n{excrepr}")
 
 
 def run(
@@ -131,6 +57,7 @@ def run(
     title: str = "together",
     on_result: Callable[[TestResult], None] = lambda result: None,
     allow_none: bool = False,
+    own_settings: bool = False,
 ) -> Run:
     """Run the pytest suite in `target` (a folder or a file) inside this process, and return what it showed.
 
@@ -138,7 +65,8 @@ def run(
     suite in place of its conftest's of the same name. `plugins` are further pytest plugins. `backend` is what
     `databases.open_database` takes; with None the suite looks after its database itself. A test that takes
     longer than `timeout` seconds is stopped and fails. `on_result` is called in the run's thread after each
-    test. With `allow_none` a run without any result is fine. On Ctrl-C (KeyboardInterrupt) the run is
+    test. With `allow_none` a run without any result is fine. With `own_settings` pytest's variables in the
+    environment hold, and plugins that change the order of tests. On Ctrl-C (KeyboardInterrupt) the run is
     stopped, and what was measured so far is returned, with a note.
 
     Raises CannotRun when there is no such target, when pytest could not use its arguments, and when an
@@ -149,7 +77,7 @@ def run(
         raise CannotRun(f"There is nothing to run at {target}")
     stopping.wait_for_earlier()
     current = Current()
-    reporter, watch = _Reporter(current, on_result), Watch()
+    reporter, watch = Reporter(current, on_result), Watch()
     folder = target if target.is_dir() else target.parent
     given = [
         *([GivenDatabase(backend)] if backend is not None else []),
@@ -158,30 +86,49 @@ def run(
         *plugins,
         *([_GivenFixtures(fixtures)] if fixtures else []),
     ]
+    blocked = () if own_settings else environment.REORDERING
+    options = [*OPTIONS, *(word for name in blocked for word in ("-p", f"no:{name}"))]
     exit_code: list[int] = []
     complaints = io.StringIO()
     begin = time.perf_counter()
 
     def work() -> None:
         with as_before(folder), contextlib.redirect_stderr(complaints):
-            exit_code.append(_main([*OPTIONS, *(arguments or [str(target)])], given))
+            if not own_settings:
+                environment.shield()
+            try:
+                exit_code.append(_main([*options, *(arguments or [str(target)])], given))
+            except Exception as error:
+                if not reporter.results:
+                    raise
+                reporter.failure = error  # a test can break what pytest itself needs, such as sys.stdout
 
     note = RunThread(work, current).finish(timeout)
     seconds = time.perf_counter() - begin
     results = _with_loops(reporter.results, watch)
-    if not note and (not exit_code or exit_code[0] not in (0, 1, 5)) and not results:
-        words = complaints.getvalue().strip().removeprefix("ERROR: ") or reporter.text.getvalue().strip()
-        raise CannotRun(words or f"pytest ended with {exit_code}")
-    if not note and not results and not allow_none:
-        raise CannotRun(f"pytest found no test in {target}: {reporter.text.getvalue().strip()}")
+    if not note and not results and not (allow_none and exit_code and exit_code[0] in (0, 1, 5)):
+        raise CannotRun(_why_nothing_ran(target, exit_code, reporter, complaints.getvalue()))
     return Run(
         results=results,
         seconds=seconds,
         title=title,
         text=reporter.text.getvalue(),
-        note=note,
+        note=note or reporter.note(exit_code[0] if exit_code else 3),
+        remark=" ".join(reporter.remarks),
         recording=watch.recording,
     )
+
+
+def _why_nothing_ran(target: Path, exit_code: list[int], reporter: Reporter, complaints: str) -> str:
+    known = reporter.why_nothing_ran()
+    if known:
+        return known
+    said = plain(reporter.text.getvalue()).strip()
+    if exit_code and exit_code[0] in (0, 1, 5):
+        return f"pytest found no test in {target}: {said}"
+    # Warnings come on the same way as what pytest has to say; that begins with ERROR.
+    _, error, words = plain(complaints).rpartition("ERROR: ")
+    return (words if error else said or plain(complaints)).strip() or f"pytest ended with {exit_code}"
 
 
 def _main(arguments: list[str], plugins: list[Any]) -> int:

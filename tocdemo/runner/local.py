@@ -5,6 +5,7 @@ state, is for the caller to say.
 """
 
 import dataclasses
+import difflib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ def run(
 
 def _each(how: "_How", arguments: Sequence[str], on_progress: Progress) -> Run:
     begin = time.perf_counter()
-    nodes = _Chosen(how.options.only, how.options.without).of(collect(how.folder, arguments))
+    nodes = collect(how.folder, arguments, own_settings=how.options.own_settings)
+    nodes = _Chosen(how.options.only, how.options.without).of(nodes)
     ended = reporter(len(nodes), on_progress)
     done: list[Run] = []
     for node in nodes:
@@ -82,17 +84,24 @@ class _How:
             title=title,
             on_result=self.on_result,
             allow_none=allow_none,
+            own_settings=self.options.own_settings,
         )
 
 
-def collect(folder: Path, arguments: Sequence[str]) -> list[str]:
+def collect(folder: Path, arguments: Sequence[str], *, own_settings: bool = False) -> list[str]:
     """Return the node ids, with absolute paths, of the tests that `arguments` name. Runs none of them."""
     collector = _Collector()
     failed = inline.run(
-        folder, arguments=[*arguments, "--collect-only"], plugins=[collector], allow_none=True
+        folder,
+        arguments=[*arguments, "--collect-only"],
+        plugins=[collector],
+        allow_none=True,
+        own_settings=own_settings,
     )
     if failed.results:
-        raise CannotRun(f"pytest could not import the tests: {failed.results[0].trace}")
+        first = failed.results[0]
+        where = f"{first.place}: " if first.place else ""
+        raise CannotRun(f"pytest could not import the tests. {where}{first.error}\n    {first.code}".rstrip())
     return collector.nodes
 
 
@@ -129,12 +138,19 @@ class _Chosen:
 
     def _note(self, nodes: list[str], kept: list[str]) -> None:
         if nodes and not kept:
-            there = ", ".join(dict.fromkeys(_name(node).partition("[")[0] for node in nodes))
             self.missing = (
                 f"No test is left without {self.without!r}"
                 if self.only is None
-                else f"No test is named {self.only!r}; there are {there}"
+                else _unknown(self.only, list(dict.fromkeys(_name(node).partition("[")[0] for node in nodes)))
             )
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    """Return what is said of a name that no test has."""
+    close = difflib.get_close_matches(name, names, n=1)
+    there = f"here are {', '.join(names)}"
+    meant = f": did you mean {close[0]}? T" if close else "; t"
+    return f"No test is named {name!r}{meant}{there}"
 
 
 class _Repeat:

@@ -18,7 +18,8 @@ class RunOptions:
     each comes so many times. `new_process` runs in a fresh Python process. `fixtures` are pytest fixtures
     that come in place of the suite's own of the same name. `backend` is what `databases.open_database` takes;
     with None the suite looks after its database itself. A test is stopped after `timeout` seconds. `title`
-    stands over the result; without one it is made from the rest.
+    stands over the result; without one it is made from the rest. `own_settings` says that the suite is the
+    learner's own: then pytest's settings in the environment hold, such as PYTEST_ADDOPTS.
 
     Raises BadInput for a value that means nothing, and CannotRun for two that do not go together.
     """
@@ -32,6 +33,7 @@ class RunOptions:
     backend: str | None = None
     timeout: float = 30.0
     title: str = ""
+    own_settings: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.times, int) or isinstance(self.times, bool) or self.times < 1:

@@ -11,16 +11,14 @@ from html import escape
 from typing import Any
 
 from tocdemo.display.code import preformatted
+from tocdemo.display.grid import Box, html_grid
 from tocdemo.display.looks import LOOKS
 from tocdemo.display.tables import LEFT, Cell, head, html_table, paragraph, unfolding, words
 from tocdemo.errors import BadInput
 from tocdemo.loopwatch import Recording, pictures
 
 COLUMNS = 14  # of the grid
-_BOX = (
-    "width:2.1em;height:2.1em;text-align:center;padding:0;border:2px solid transparent;"
-    "font-weight:bold;background-clip:padding-box"
-)
+OUTCOMES = ("passed", "failed", "error", "skipped", "unfinished")
 _GAP = "margin:6px 0"
 
 
@@ -28,9 +26,11 @@ _GAP = "margin:6px 0"
 class TestResult:
     """One test of a run.
 
-    `outcome` is "passed", "failed", "error" (a failure in a fixture) or "skipped", `seconds` its duration
-    with fixtures, `error` the error's type and the first line of its message (empty when it passed), `trace`
-    the traceback of the first test with that error, and `loop` the number, from 1, of its event loop.
+    `outcome` is "passed", "failed", "error" (a failure in a fixture), "skipped" or "unfinished" (it began,
+    and did not end), `seconds` its duration with fixtures, `error` the error's type and the first line of its
+    message (empty when it passed), `trace` the traceback of the first test with that error, and `loop` the
+    number, from 1, of its event loop. `place` says in which file and line of the suite the error arose, and
+    `code` is what stands there.
     """
 
     __test__ = False  # for pytest: this is not a test class
@@ -41,6 +41,8 @@ class TestResult:
     error: str = ""
     trace: str = ""
     loop: int | None = None
+    place: str = ""
+    code: str = ""
 
     @property
     def name(self) -> str:
@@ -50,19 +52,20 @@ class TestResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many tests passed, failed, had an error in a fixture, and were skipped."""
+    """How many tests passed, failed, had an error in a fixture, were skipped, and did not end."""
 
     passed: int = 0
     failed: int = 0
     errors: int = 0
     skipped: int = 0
+    unfinished: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Counts":
         """Return the counts that a text such as "2 passed, 26 failed" names. Raises BadInput for another."""
         named: dict[str, int] = {}
         for part in text.split(","):
-            found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped)\s*", part)
+            found = re.fullmatch(r"\s*(\d+)\s+(passed|failed|errors?|skipped|unfinished)\s*", part)
             if not found:
                 raise BadInput(f'Expected counts such as "2 passed, 26 failed", found {text!r}')
             named[{"error": "errors"}.get(found[2], found[2])] = int(found[1])
@@ -71,17 +74,25 @@ class Counts:
     @property
     def total(self) -> int:
         """How many tests there are."""
-        return self.passed + self.failed + self.errors + self.skipped
+        return self.passed + self.failed + self.errors + self.skipped + self.unfinished
 
     @property
     def short(self) -> str:
         """The counts in short, such as "2 P, 26 F"."""
-        numbers = ((self.passed, "P"), (self.failed, "F"), (self.errors, "E"), (self.skipped, "S"))
+        numbers = zip(
+            (self.passed, self.failed, self.errors, self.skipped, self.unfinished), "PFESU", strict=True
+        )
         return ", ".join(f"{number} {letter}" for number, letter in numbers if number)
 
     def __str__(self) -> str:
         errors = "error" if self.errors == 1 else "errors"
-        words = {"passed": self.passed, "failed": self.failed, errors: self.errors, "skipped": self.skipped}
+        words = {
+            "passed": self.passed,
+            "failed": self.failed,
+            errors: self.errors,
+            "skipped": self.skipped,
+            "unfinished": self.unfinished,
+        }
         return ", ".join(f"{number} {word}" for word, number in words.items() if number) or "no tests"
 
 
@@ -89,8 +100,9 @@ class Counts:
 class Run:
     """A run of a test suite. In a notebook it shows itself as a grid, a cell for each test.
 
-    `text` is pytest's own output, `note` says what the run could not do (or is empty), `recording` holds the
-    events of event loops and clients (or is None, for a run in another process).
+    `text` is pytest's own output, `note` says why the run did not come to its end (or is empty), `remark`
+    what else there is to say of it, `recording` holds the events of event loops and clients (or is None, for
+    a run in another process).
     """
 
     results: tuple[TestResult, ...]
@@ -98,6 +110,7 @@ class Run:
     title: str = "together"
     text: str = ""
     note: str = ""
+    remark: str = ""
     guess: Counts | None = None
     recording: Recording | None = field(default=None, repr=False)
 
@@ -105,7 +118,7 @@ class Run:
     def counts(self) -> Counts:
         """How many tests had which outcome."""
         number = Counter(result.outcome for result in self.results)
-        return Counts(number["passed"], number["failed"], number["error"], number["skipped"])
+        return Counts(*(number[outcome] for outcome in OUTCOMES))
 
     @property
     def passed(self) -> int:
@@ -128,6 +141,11 @@ class Run:
         return self.counts.skipped
 
     @property
+    def unfinished(self) -> int:
+        """How many tests began, and did not end."""
+        return self.counts.unfinished
+
+    @property
     def total(self) -> int:
         """How many tests there are."""
         return len(self.results)
@@ -146,6 +164,15 @@ class Run:
     def error_lines(self) -> dict[str, int]:
         """The distinct errors, each with the number of tests that it came in, the most frequent first."""
         return dict(Counter(result.error for result in self.results if result.error).most_common())
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each distinct error first arose: the file, the line, and what stands there."""
+        found: dict[str, str] = {}
+        for result in self.results:
+            if result.error and result.place:
+                found.setdefault(result.error, ": ".join(filter(None, (result.place, result.code))))
+        return found
 
     def trace(self, name: str) -> str:
         """Return the traceback of a test that failed. Raises KeyError when no test has that name."""
@@ -181,7 +208,7 @@ class Run:
         """Return the run as lines for a terminal: every test, then the symbols and the counts."""
         width = max((len(result.name) for result in self.results), default=0)
         lines = [
-            f"{number:3}  {result.name:{width}}  {result.outcome:7} {result.error}".rstrip()
+            f"{number:3}  {result.name:{width}}  {result.outcome:7} {_with_place(result)}".rstrip()
             for number, result in enumerate(self.results, 1)
         ]
         return "\n".join([*lines, str(self)])
@@ -192,7 +219,8 @@ class Run:
             {key: value for key, value in asdict(each).items() if key != "trace"} | {"name": each.name}
             for each in self.results
         ]
-        return self.contract() | {"seconds": round(self.seconds, 4), "note": self.note, "tests": tests}
+        said = {"seconds": round(self.seconds, 4), "note": self.note, "remark": self.remark}
+        return self.contract() | said | {"tests": tests}
 
     def contract(self) -> dict[str, Any]:
         """Return what a lesson's manifest is held to."""
@@ -201,6 +229,7 @@ class Run:
             "failed": self.failed,
             "errors": self.errors,
             "skipped": self.skipped,
+            "unfinished": self.unfinished,
             "total": self.total,
             "error_lines": self.error_lines,
             "passed_tests": self.passed_tests,
@@ -263,6 +292,7 @@ def together(runs: Iterable[Run], title: str) -> Run:
         title=title,
         text="\n".join(run.text for run in runs),
         note=" ".join(dict.fromkeys(run.note for run in runs if run.note)),
+        remark=" ".join(dict.fromkeys(run.remark for run in runs if run.remark)),
     )
 
 
@@ -273,11 +303,12 @@ def _text(run: Run) -> str:
     """Return the run as lines: the symbols in a row, the counts, the errors, the guess, the note."""
     symbols = "".join(LOOKS[result.outcome].symbol for result in run.results)
     lines = [f"{symbols}  {run.title}: {run.summary()}"]
-    lines += [f"  {count} × {error}" for error, count in run.error_lines.items()]
+    for error, count in run.error_lines.items():
+        lines.append(f"  {count} × {error}")
+        lines += [f"      {first_place(run, error)}"] if error in run.places else []
     if run.guess is not None:
         lines.append(_guess_line(run, run.guess))
-    if run.note:
-        lines.append(run.note)
+    lines += filter(None, (run.note, run.remark))
     return "\n".join(lines)
 
 
@@ -285,40 +316,57 @@ def _html(run: Run) -> str:
     """Return the run as HTML: grid, counts and errors, and a table of all tests to unfold."""
     parts = [_grid(run), paragraph(f"<b>{escape(run.title)}: {escape(run.summary())}</b>", _GAP)]
     if run.error_lines:
-        parts.append(html_table(_error(*each) for each in run.error_lines.items()))
+        parts.append(errors_table(run))
     if run.guess is not None:
         parts.append(paragraph(escape(_guess_line(run, run.guess)), _GAP))
     if run.note:
         parts.append(paragraph(f"<b>Note:</b> {escape(run.note)}", _GAP))
+    if run.remark:
+        parts.append(paragraph(escape(run.remark), _GAP))
     title = "The test" if run.total == 1 else f"The {run.total} tests"
-    heads = [head(each) for each in ("#", "test", "outcome", "seconds", "loop", "error")]
+    heads = [head(each) for each in ("#", "test", "outcome", "seconds", "loop", "error", "where")]
     rows = [_row(number, result) for number, result in enumerate(run.results, 1)]
     return "".join([*parts, unfolding(f"{title} as a table", html_table([heads, *rows], striped=True))])
 
 
 def _grid(run: Run) -> str:
     boxes = [_box(number, result, run) for number, result in enumerate(run.results, 1)]
-    rows = [boxes[start : start + COLUMNS] for start in range(0, len(boxes), COLUMNS)]
-    return html_table(rows, label=f"{run.title}: {run.summary()}")
+    return html_grid(boxes, COLUMNS, f"{run.title}: {run.summary()}")
 
 
-def _box(number: int, result: TestResult, run: Run) -> Cell:
+def _box(number: int, result: TestResult, run: Run) -> Box:
     look = LOOKS[result.outcome]
-    lines = [f"{number}. {result.name}: {look.word}", result.error]
+    lines = [f"{number}. {result.name}: {look.word}", result.error, result.place]
     if run.recording is not None:
         lines.append(run.recording.explanations.get(result.nodeid, ""))
-    style = f"{_BOX};background:{look.background};color:{look.colour}"
-    return Cell(look.symbol, style, "\n".join(line for line in lines if line))
+    return Box(look, [line for line in lines if line])
 
 
-def _error(error: str, count: int) -> list[Cell]:
-    return [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
+def errors_table(run: Run) -> str:
+    """Return the distinct errors of a run as an HTML table: how often, what, and where first."""
+    return html_table(_error(run, *each) for each in run.error_lines.items())
+
+
+def _error(run: Run, error: str, count: int) -> list[Cell]:
+    shown = [words(f"{count} ×", f"{LEFT};white-space:nowrap"), Cell(f"<code>{escape(error)}</code>")]
+    return [*shown, words(first_place(run, error), LEFT)] if run.places else shown
+
+
+def first_place(run: Run, error: str) -> str:
+    """Return where an error arose, the first time when it came several times."""
+    place = run.places.get(error, "")
+    return f"first: {place}" if place and run.error_lines[error] > 1 else place
+
+
+def _with_place(result: TestResult) -> str:
+    return f"{result.error}  ({result.place})" if result.place else result.error
 
 
 def _row(number: int, result: TestResult) -> list[Cell]:
     look = LOOKS[result.outcome]
     loop = "" if result.loop is None else f"#{result.loop}"
-    values = (number, result.name, f"{look.symbol} {look.word}", f"{result.seconds:.3f}", loop, result.error)
+    told = (f"{look.symbol} {look.word}", f"{result.seconds:.3f}", loop, result.error, result.place)
+    values = (number, result.name, *told)
     return [words(value) for value in values]
 
 

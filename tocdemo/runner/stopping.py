@@ -9,7 +9,7 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -25,14 +25,80 @@ class Stopped(Exception):
     """Raised in the worker thread, in a test that computes and does not await, to end that test alone."""
 
 
-@dataclass
-class Current:
-    """What a thread tells of its run: the test that runs, since when, and why it was stopped."""
+@dataclass(eq=False)  # each is itself alone
+class Phase:
+    """The setup, the call or the teardown of one test: what can be stopped.
 
-    test: str | None = None
-    since: float = 0.0
+    `since` is when the test began; `stopped` says why the phase was stopped, and is empty when it was not.
+    """
+
+    test: str
+    since: float
+    is_teardown: bool = False
     stopped: str = ""
-    session: pytest.Session | None = None
+
+
+class Current:
+    """What a thread tells of its run: the test that runs, and the phase that may be stopped.
+
+    `test` and `since` hold from a test's begin to its end. `phase` is none whenever pytest itself is at work:
+    then nothing is stopped. `latest` is the phase that runs or ran last.
+    """
+
+    def __init__(self) -> None:
+        self.test: str | None = None
+        self.since = 0.0
+        self.session: pytest.Session | None = None
+        self.phase: Phase | None = None
+        self.latest: Phase | None = None
+        self._raising = False
+
+    def begin(self, test: str) -> None:
+        """Note that a test begins."""
+        self.test, self.since = test, time.monotonic()
+
+    @contextlib.contextmanager
+    def stoppable(self, is_teardown: bool = False) -> Iterator[None]:
+        """Let the running test be stopped within this block, and nowhere else; for the run's own thread."""
+        try:
+            self.phase = self.latest = phase = Phase(self.test or "", self.since, is_teardown)
+            yield
+        except BaseException:
+            self._leave()
+            raise
+        else:
+            self._leave()
+            phase.stopped = ""  # it ended by itself, just before it was stopped
+
+    def raise_in(self, phase: Phase, thread_id: int, why: str) -> None:
+        """Raise Stopped in the thread of the run, if this phase is still the one that runs there."""
+        self._raising = True
+        try:
+            if self.phase is phase:
+                phase.stopped = why
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread_id), ctypes.py_object(Stopped)
+                )
+        finally:
+            self._raising = False
+
+    def _leave(self) -> None:
+        """End the phase. When this returns, no Stopped is on its way to the thread any more.
+
+        No lock: an error that is raised from outside could come between taking and keeping it. The other
+        thread first says that it is about to raise, and then looks at the phase; here it is the other way
+        round, so that one of the two sees what the other did.
+        """
+        while True:
+            with contextlib.suppress(Stopped):
+                self.phase = None
+                while self._raising:
+                    time.sleep(0)
+                # What was raised comes here at the latest: Python looks for it at each jump backwards. To
+                # take it back (by NULL) instead lets CPython 3.11 look without end in code that is traced.
+                for _ in range(3):
+                    pass
+                return
 
 
 def wait_for_earlier() -> None:
@@ -81,26 +147,36 @@ class RunThread(threading.Thread):
         return note
 
     def _watch(self, timeout: float) -> str:
-        asked: tuple[str, float] | None = None
+        last: Phase | None = None  # what was stopped last
+        stopped_at = 0.0
+        why = f"Stopped after {timeout:g} s: the test did not end by itself"
         while not self._done.wait(STEP):
-            current, now = self.current.test, time.monotonic()
-            if current is None or now - self.current.since < timeout:
+            test, phase, now = self.current.test, self.current.phase, time.monotonic()
+            if test is None or now - self.current.since < timeout:
                 continue
-            if asked is None or asked[0] != current:
-                self.current.stopped = f"Stopped after {timeout:g} s: the test did not end by itself"
-                asked = (current, now)
-                self._stop_current()
-            elif now - asked[1] > 2 * GRACE:
-                return self._given_up(f"The test {current} did not end within {timeout:g} s.")
+            if last is None or last.test != test:
+                if phase is not None:
+                    last, stopped_at = phase, now
+                    self._stop_phase(phase, why)
+                elif now - self.current.since > timeout + ENDING:
+                    return self._given_up(f"The test {test} did not end within {timeout:g} s.")
+            elif now - stopped_at > 2 * GRACE:
+                if phase in (None, last):
+                    return self._given_up(f"The test {test} did not end within {timeout:g} s.")
+                last, stopped_at = phase, now
+                self._stop_phase(phase, why)
         return ""
 
     def _interrupted(self) -> str:
-        self.current.stopped = "Interrupted"
-        if self.current.session is not None:
-            self.current.session.shouldstop = "interrupted"
-        end = time.monotonic() + GRACE
-        self._stop_current()
+        end, last = time.monotonic() + GRACE, None
         while not self._done.wait(STEP):
+            if self.current.session is not None:  # it may begin only now
+                self.current.session.shouldstop = "interrupted"
+            phase = self.current.phase
+            # After what was stopped there is something to clear up: that gets the time that is left.
+            if phase is not None and phase is not last and not (last and phase.is_teardown):
+                last = phase
+                self._stop_phase(phase, "Interrupted")
             if time.monotonic() > end:
                 return self._given_up("Interrupted.")
         return "Interrupted: what was measured until then is shown."
@@ -117,18 +193,25 @@ class RunThread(threading.Thread):
             f"test {self.current.test} still holds its thread; the next run waits for it, or says so."
         )
 
-    def _stop_current(self) -> None:
-        """Cancel what awaits on the thread's event loop; where nothing does, raise in the running test."""
+    def _stop_phase(self, phase: Phase, why: str) -> None:
+        """Cancel what awaits on the thread's event loop; where nothing does, raise in the running test.
+
+        When the phase has ended meanwhile, nothing is done: the next one has not taken too long.
+        """
         loop = self._running_loop()
         if loop is not None:
+
+            def cancel() -> None:  # in the run's own thread, so that it knows what runs
+                if self.current.phase is phase:
+                    phase.stopped = why
+                    for task in asyncio.all_tasks(loop):
+                        task.cancel()
+
             with contextlib.suppress(RuntimeError):  # it was closed just now
-                loop.call_soon_threadsafe(_cancel_all, loop)
+                loop.call_soon_threadsafe(cancel)
             if self._done.wait(0.1) or _is_waiting(self.ident):
                 return
-        if self.current.test is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.ident or 0), ctypes.py_object(Stopped)
-            )
+        self.current.raise_in(phase, self.ident or 0, why)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop | None:
         frame = sys._current_frames().get(self.ident or 0)
@@ -140,12 +223,20 @@ class RunThread(threading.Thread):
         return None
 
 
+@contextlib.contextmanager
+def stoppable(what: str) -> Iterator[None]:
+    """Let the code in this block be stopped as a test of that name is, where a run's thread calls this."""
+    thread = threading.current_thread()
+    if not isinstance(thread, RunThread):
+        yield
+        return
+    thread.current.begin(what)
+    with thread.current.stoppable():
+        yield
+    thread.current.test = None
+
+
 def _is_waiting(thread_id: int | None) -> bool:
     """Whether the thread's innermost Python frame is its event loop's wait for something to happen."""
     frame = sys._current_frames().get(thread_id or 0)
-    return frame is not None and frame.f_code.co_name == "select"
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
+    return frame is not None and frame.f_code.co_name in ("select", "_poll")  # `_poll` is Windows'

@@ -6,9 +6,11 @@ where `nest_asyncio` is shown; and several use all cores.
 
 import contextlib
 import dataclasses
+import importlib
 import io
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,30 +21,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
+
 from tocdemo.errors import ScriptFailed, TocdemoError
 
-from . import databases, local
+from . import databases, environment, local
 from .options import RunOptions
-from .result import Run
+from .result import Run, TestResult
 
-LIMIT = 120.0  # seconds that a process may take, besides the time that its tests are given
-TESTS = 100  # that many tests, each alone, get their time
+LIMIT = 120.0  # seconds that a process may take to begin a test, or to end after the last one
+SPARE = 5.0  # seconds that a test gets besides its own: its process is to stop it, and to say so
+LOOK = 0.1  # seconds between two looks at the clock
 
 
 class Worker:
     """A Python process that runs suites, one after the other, each on fresh modules.
 
-    It lives in a session of its own: a Ctrl-C in the terminal does not reach it. Not for several threads at
-    once.
+    It lives in a session of its own: a Ctrl-C in the terminal does not reach it. With `own_settings` it
+    inherits pytest's variables. Not for several threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_settings: bool = False) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tocdemo.runner.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
+            env=environment.of_child(own_settings=own_settings),
             start_new_session=True,
         )
 
@@ -61,30 +67,35 @@ class Worker:
     ) -> Run:
         """Run a suite as `local.run` does, and return what it showed. `changes` are options by name.
 
-        Raises what `local.run` raises, and RuntimeError with the process's last words when it gave no result
-        in time: a test that cannot be stopped is not waited for without end.
+        A process that ends in the middle of a test, or is ended since a test cannot be stopped, gives what is
+        known by then, with a note. Raises what `local.run` raises, and RuntimeError with the process's last
+        words when it ended before it began a test.
         """
         options = dataclasses.replace(options, **changes)
-        child = self._child
-        questions, answers = pipes(child)
-        overdue = threading.Timer(_limit(options), child.kill)
-        overdue.start()
-        try:
-            pickle.dump((folder, list(arguments), options), questions)
-            questions.flush()
-            answer = pickle.load(answers)
-        except (EOFError, BrokenPipeError) as error:
-            child.wait()
-            self._complaints.seek(0)
-            words = self._complaints.read().decode(errors="replace").strip()[-2000:]
-            raise RuntimeError(
-                f"The process gave no result: {words or f'it ended with {child.returncode}'}"
-            ) from error
-        finally:
-            overdue.cancel()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        questions, answers = pipes(self._child)
+        told = _Told(options)
+        with _Clock(self._child) as clock:
+            try:
+                pickle.dump((folder, list(arguments), options), questions)
+                questions.flush()
+                while not isinstance(answer := pickle.load(answers), _Answer):
+                    told.hear(answer)
+                    clock.allow(options.timeout + SPARE if told.running else LIMIT)
+            except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+                return self._ended(told, clock, error)
+        if isinstance(answer.value, Exception):
+            raise answer.value
+        return answer.value
+
+    def _ended(self, told: "_Told", clock: "_Clock", error: Exception) -> Run:
+        """Return what is known of a run whose process is gone; raise RuntimeError when that is nothing."""
+        self._child.wait()
+        self._complaints.seek(0)
+        words = self._complaints.read().decode(errors="replace").strip()[-2000:]
+        if not told.results:
+            how = _how_it_ended(self._child.returncode)
+            raise RuntimeError(f"The process gave no result: {words or how}") from error
+        return told.run(clock.expired, _how_it_ended(self._child.returncode))
 
     def close(self) -> None:
         """End the process; a run that is under way is lost."""
@@ -107,16 +118,101 @@ def run(folder: Path, arguments: Sequence[str], options: RunOptions) -> Run:
     """
     begin = time.perf_counter()
     try:
-        with Worker() as worker:
+        with Worker(options.own_settings) as worker:
             return worker.run(folder, arguments, options)
     except KeyboardInterrupt:
         note = "Interrupted: the process was ended, and nothing is known of its tests."
         return Run((), time.perf_counter() - begin, options.heading, note=note)
 
 
-def _limit(options: RunOptions) -> float:
-    """Return the seconds after which no answer is expected any more: each test may take its time."""
-    return LIMIT + TESTS * options.timeout * options.times if options.each else LIMIT + options.timeout
+# --- what is known of a run in another process, while it goes on -------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The last word of a process on a run: the run, or an error."""
+
+    value: Any
+
+
+class _Told:
+    """What a process has told of its run so far."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self.results: dict[str, TestResult] = {}
+        self._collected = 0
+        self._begin = time.perf_counter()
+
+    @property
+    def running(self) -> bool:
+        """Whether a test has begun, and has not ended yet."""
+        return any(result.outcome == "unfinished" for result in self.results.values())
+
+    def hear(self, news: TestResult | int) -> None:
+        """Take a test's result ("unfinished" at its begin), or the number of tests that are to run."""
+        if isinstance(news, TestResult):
+            self.results[news.nodeid] = news
+        else:
+            self._collected = news
+
+    def run(self, expired: bool, how: str) -> Run:
+        """Return the run as far as it came."""
+        last = list(self.results.values())[-1]
+        seconds = time.perf_counter() - self._begin
+        where = f"in {last.name}" if last.outcome == "unfinished" else f"after {last.name}"
+        why = f"The process of this run is gone: {how}, {where}"
+        if expired:
+            limit = f"{self.options.timeout:g} s"
+            why = f"The test {last.name} did not end within {limit}, so its process was ended"
+        missing = self._collected - len(self.results)
+        left = f"; {missing} of {self._collected} tests did not begin" if missing > 0 else ""
+        return Run(tuple(self.results.values()), seconds, self.options.heading, note=f"{why}{left}.")
+
+
+class _Clock:
+    """Ends a process that says nothing for too long, and what it started when it has ended."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self.expired = False
+        self._child = child
+        self._until = time.monotonic() + LIMIT
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="tocdemo-clock", daemon=True)
+
+    def __enter__(self) -> "_Clock":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def allow(self, seconds: float) -> None:
+        """Let the process say nothing for so long from now on."""
+        self._until = time.monotonic() + seconds
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK):
+            self.expired = time.monotonic() > self._until
+            if self.expired or self._child.poll() is not None:
+                _end_group(self._child)  # a process that a test forked would hold our pipes
+                return
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    if not hasattr(os, "killpg"):
+        return child.kill()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"it ended itself with exit code {code}, as os._exit does"
+    with contextlib.suppress(ValueError):
+        return f"the signal {signal.Signals(-code).name} ended it"
+    return f"the signal {-code} ended it"
 
 
 @dataclass(frozen=True)
@@ -154,9 +250,10 @@ def script(code: str, expect: str | None = None) -> Script:
         child = subprocess.run(
             [sys.executable, str(file)],
             cwd=folder,
-            env=dict(os.environ) | own.environment(),
+            env=environment.of_child(own.environment()),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=LIMIT,
         )
     error = _last_error(child.stderr) if child.returncode else ""
@@ -176,22 +273,45 @@ def _last_error(text: str) -> str:
     return lines[0] if lines else ""
 
 
+# --- in that process ---------------------------------------------------------------------------------------
+
+
+class _Teller:
+    """A pytest plugin that tells the parent how far the run is."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers, self._process = answers, os.getpid()
+
+    def tell(self, news: Any) -> None:
+        """Send something to the parent; a copy of this process that a test has forked is silent."""
+        if os.getpid() == self._process:
+            pickle.dump(news, self._answers)
+            self._answers.flush()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.tell(len(session.items))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.tell(TestResult(nodeid, "unfinished"))
+
+
 def _work() -> None:
     """Answer the parent's questions until it closes them. What the tests print must not get in between."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     sys.stdin = io.StringIO()
+    teller = _Teller(answers)
     with contextlib.suppress(EOFError):
         while True:
             folder, arguments, options = pickle.load(questions)
             try:
-                answer: Any = local.run(folder, arguments, options)
+                answer: Any = local.run(folder, arguments, options, plugins=[teller], on_result=teller.tell)
             except TocdemoError as error:
                 answer = error
-            pickle.dump(answer, answers)
-            answers.flush()
+            teller.tell(_Answer(answer))
 
 
 if __name__ == "__main__":
-    _work()
+    # By its name as a module: what it pickles is read by a process that imports it so.
+    importlib.import_module("tocdemo.runner.worker")._work()

@@ -204,9 +204,7 @@ Open `tests/conftest.py`, not `tests/other.py`, and [`pytest.ini`](there).
     (project / "lessons/01_second.md").write_text(text + opening("01_second"))
     build.build(project)
     shown = built(project, "01_second").cells[0].source
-    assert (
-        "Open [tests/conftest.py](../workspace/01_second/tests/conftest.py), not `tests/other.py`" in shown
-    )
+    assert "Open [tests/conftest.py](../workspace/01_second/tests/conftest.py), not `tests/other.py`" in shown
     assert "[`pytest.ini`](there)" in shown
     assert "\n`tests/conftest.py`\n" in shown
 

@@ -6,7 +6,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tocdemo import lab
 from tocdemo.course import progress
-from tocdemo.course.jupyter import execute
+from tocdemo.course.jupyter import environment, execute
 from tocdemo.errors import BadInput
 from tocdemo.lab.notebook import NOTEBOOK
 from tocdemo.subject import sources, workspace
@@ -85,3 +85,14 @@ def test_a_whole_lesson_run_from_top_to_bottom_is_done(root, tmp_path):
     state = progress.to_json()["lessons"][3]
     # Its check runs before the solution is written: nobody has done the exercise yet.
     assert state["open"] == ["async-fixture"]
+
+
+def test_a_kernel_that_was_restarted_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", environment()["JUPYTER_PATH"])
+    cells = [new_code_cell(text) for text in ("lab.run()", "labb", "from tocdemo import lab\nlab.nonsense")]
+    done = execute(new_notebook(cells=cells), tmp_path)
+    sentence, other, attribute = ([output for output in cell.outputs] for cell in done.cells)
+    assert "Run the lesson's first cell again" in sentence[0].text
+    assert "Traceback" not in sentence[0].text
+    assert (other[0].output_type, other[0].ename) == ("error", "NameError")
+    assert attribute[0].ename == "AttributeError"

@@ -107,7 +107,7 @@ def test_in_takes_a_path_from_here_or_from_where_the_workspace_is(cell, workspac
     )
     assert run.passed_tests == ["test_a"]
     assert run.title.endswith("in workspace/tests")
-    assert lab.testing.run_functions(cell.shell.user_ns["test_a"]).green
+    assert lab.run(cell.shell.user_ns["test_a"]).green
 
 
 @pytest.mark.parametrize("module", ["app/db/toc_transactions.py", "app.db.toc_transactions"])
@@ -184,7 +184,7 @@ REFUSED = {
     "no such backend": ("%%tests --backend nowhere\ndef test_a(): pass", "There is no backend 'nowhere'"),
     "no such module": ("%%tests --coverage nowhere\ndef test_a(): pass", "There is no module nowhere.py in"),
     "a run within": (
-        "%%tests\ndef test_a(): pass\nlab.testing.run_functions(test_a)",
+        "%%tests\ndef test_a(): pass\nlab.run(test_a)",
         "Tests are running already",
     ),
 }
@@ -247,9 +247,38 @@ def test_the_last_run_is_that_of_the_cell(cell):
 
 def test_functions_of_a_plain_cell_run_with_its_fixtures(cell):
     cell("import pytest\n@pytest.fixture\ndef five(): return 5\ndef check(five):\n    assert five == 6")
-    run = lab.testing.run_functions(cell.shell.user_ns["check"])
+    run = lab.run(cell.shell.user_ns["check"])
     assert run.trace("check").splitlines()[:2] == ["Cell In[1], line 5: in check", "    assert five == 6"]
     assert run.trace("check").splitlines()[-1] == "E   assert 5 == 6"
+
+
+def test_run_takes_tests_of_cells_and_shows_them_as_a_cell_does(cell):
+    cell("def test_a(): pass\nasync def test_b():\n    number = 1\n    assert number == 2")
+    cell("from tocdemo import lab")
+    cell("lab.run(test_a, test_b, timeout=5, guess=lab.guess(passed=1, failed=1))")
+    run = NOTEBOOK.last_run
+    assert (run.passed, run.failed) == (1, 1)
+    assert "Cell In[1], line 4: in test_b" in str(run)
+    assert ">   assert number == 2" in str(run) or "assert number == 2" in str(run)
+    assert "Your prediction was right." in run._repr_mimebundle_()["text/html"]
+    assert run.explain().texts == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("lab.run(test_a, each=True)", "leave `each` out"),
+        ("lab.run(test_a, new_process=True)", "leave `new_process` out"),
+        ("lab.run(test_a, which='all')", "leave `which` out"),
+        ("lab.run(test_a, 'workspace')", "found 'workspace', of the type str"),
+        ("lab.run(1)", "found 1, of the type int"),
+        ("lab.run('one', 'two')", "Expected one path, found 2"),
+    ],
+)
+def test_what_run_does_not_take_beside_tests_of_cells_is_a_sentence(cell, call, sentence):
+    cell("from tocdemo import lab\ndef test_a(): pass")
+    cell(call)
+    assert sentence in str(cell.error)
 
 
 def test_a_kernel_needs_the_import_and_nothing_else(tmp_path):

@@ -5,6 +5,7 @@ It reads a `Recording` only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from tocdemo.display.svg import (
@@ -15,11 +16,14 @@ from tocdemo.display.svg import (
     PANEL,
     PAPER,
     RULE,
+    WIDTH,
     Picture,
+    Sign,
     clipped,
     cross,
     diamond,
     figure,
+    legend,
     mark,
     text,
     word_table,
@@ -47,8 +51,8 @@ def who_holds_what(recording: Recording) -> Picture:
 
 
 class _Holding:
-    ROW, GAP, TOP = 20, 14, 40
-    LEFT, MIDDLE, RIGHT = (8, 330), (450, 220), (740, 210)
+    ROW, GAP, TOP = 20, 14, 48
+    LEFT, MIDDLE, RIGHT = (4, 334), (408, 226), (694, 202)  # x and width of the three columns
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -79,9 +83,10 @@ class _Holding:
         marks += self._links(left, client_y, loop_y)
         marks += self._boxes(left, client_y, loop_y)
         title = f"Who holds what, {self.moment}"
-        table, words = word_table(head, rows)
-        drawing = figure(958, height + 30, title, marks, table, f"{title}: as a table")
-        return Picture(drawing, words)
+        explained, more = legend(_signs(), marks, height + 12, WIDTH)
+        summary = f"{title}: as a table"
+        table, words = word_table(head, rows, summary)
+        return Picture(figure(WIDTH, height + more, title, [*marks, *explained], table, summary), words)
 
     def _left_places(self) -> tuple[dict[tuple[str, str], float], float]:
         places: dict[tuple[str, str], float] = {}
@@ -98,31 +103,21 @@ class _Holding:
         return [self.TOP + room * (position + 0.5) - size / 2 for position in range(count)]
 
     def _titles(self) -> Iterator[str]:
-        for (x, _), words in (
-            (self.LEFT, clipped(f"names, {self.moment}", 58)),
-            (self.MIDDLE, "client objects"),
-            (self.RIGHT, "event loops"),
-        ):
-            yield text(x, 18, words, fill=FAINT)
+        yield text(self.LEFT[0], 14, f"{self.moment[0].upper()}{self.moment[1:]}:")
+        heads = ("names", "client objects", "event loops")
+        for (x, _), words in zip((self.LEFT, self.MIDDLE, self.RIGHT), heads, strict=True):
+            yield text(x, 36, words, fill=FAINT)
 
     def _links(self, left: dict, client_y: dict, loop_y: dict) -> Iterator[str]:
         start, client_x, loop_x = sum(self.LEFT), self.MIDDLE[0], self.RIGHT[0]
         for holder in self.recording.holders:
             y1 = left[holder.module, holder.name] + 10
             y2 = client_y[holder.client] + 23
-            yield self._link(start, y1, client_x, y2, holder_words(holder), holder.stale)
+            yield _link(start, y1, client_x, y2, holder_words(holder), holder.stale)
         for client in self.clients:
             loop = self.loop_of[client.number]
             y1, y2 = client_y[client.number] + 23, loop_y[loop] + 20
-            yield self._link(sum(self.MIDDLE), y1, loop_x, y2, client_words(client), self._closed(loop))
-
-    @staticmethod
-    def _link(x1: float, y1: float, x2: float, y2: float, words: str, broken: bool) -> str:
-        half = (x1 + x2) / 2
-        path = f"M{x1:.1f},{y1:.1f} C{half:.1f},{y1:.1f} {half:.1f},{y2:.1f} {x2:.1f},{y2:.1f}"
-        style = {"stroke": BAD if broken else INK, "stroke_width": 1.5}
-        dashes = {"stroke_dasharray": "5 3"} if broken else {}
-        return mark("path", words, d=path, fill="none", **style, **dashes)
+            yield _link(sum(self.MIDDLE), y1, loop_x, y2, client_words(client), self._closed(loop))
 
     def _closed(self, number: int | None) -> bool:
         """Whether the loop had been closed by the moment that the picture shows."""
@@ -139,8 +134,8 @@ class _Holding:
         x, width = self.LEFT
         for module, holders in self.modules.items():
             y, height = left[module, ""], self.ROW * (len(holders) + 1) + 6
-            yield self._box(x, y, width, height, module)
-            yield text(x + 8, y + 15, clipped(module, 46), module, font_weight="bold")
+            yield _box(x, y, width, height, module)
+            yield text(x + 8, y + 15, clipped(module, 43), module, font_weight="bold")
             for holder in holders:
                 yield from self._row(holder, x, width, left[module, holder.name])
         for client in self.clients:
@@ -153,53 +148,95 @@ class _Holding:
         words = holder_words(holder)
         color = BAD if holder.stale else INK
         if holder.stale:
-            place = {"x": x + 6, "y": round(y, 1) + 0.5, "width": width - 12, "height": self.ROW - 1, "rx": 3}
-            yield mark("rect", words, **place, fill=PAPER, stroke=BAD, stroke_dasharray="3 2")
-        yield text(x + 20, y + 14, clipped(holder.name, 22), words, fill=color, font_family="monospace")
+            yield _stale(x + width / 2, y + self.ROW / 2, width - 12, self.ROW - 1, words)
+        yield text(x + 12, y + 14, clipped(holder.name, 21), words, fill=color, font_family="monospace")
         note = "made here" if holder.origin == "assigned" else f"copied, line {holder.line}"
         if holder.origin == "unknown":
             note = "origin not known"
         note = "✗ stale: " + note if holder.stale else note
-        yield text(x + width - 12, y + 14, note, words, text_anchor="end", fill=color, font_size=11)
+        yield text(x + width - 10, y + 14, note, words, text_anchor="end", fill=color)
 
     def _client_box(self, client: Client, y: float) -> Iterator[str]:
         x, width = self.MIDDLE
         words = client_words(client)
-        yield self._box(x, y, width, 46, words)
-        yield diamond(x + 12, y + 15, 5, words, hollow=client.loop is None)
-        yield text(x + 24, y + 19, clipped(f"{client.number}: {short_kind(client)}", 30), words)
-        made = clipped(made_briefly(client), 34)
-        yield text(x + 8, y + 37, made, made_words(client), fill=FAINT, font_size=11)
+        yield _box(x, y, width, 46, words)
+        yield _bound(x + 14, y + 15, words, hollow=client.loop is None)
+        yield text(x + 26, y + 19, clipped(f"{client.number}: {short_kind(client)}", 30), words)
+        yield text(x + 8, y + 37, clipped(made_briefly(client), 33), made_words(client))
 
     def _loop_box(self, number: int | None, y: float) -> Iterator[str]:
         x, width = self.RIGHT
         if number is None:
-            yield self._box(x, y, width, 40, "the client was not used yet", dashed=True)
+            yield _box(x, y, width, 40, "the client was not used yet", gone=True)
             yield text(x + 10, y + 24, "no loop yet", fill=FAINT)
             return
         loop, closed = self.recording.loop(number), self._closed(number)
         words = loop_words(loop)
-        yield self._box(x, y, width, 40, words, dashed=closed)
-        if closed:
-            yield cross(x + 14, y + 14, 4, words, BAD)
-        else:
-            yield mark("circle", words, cx=x + 14, cy=y + 14, r=4, fill=GOOD)
+        yield _box(x, y, width, 40, words, gone=closed)
+        yield (_closed_loop if closed else _open_loop)(x + 14, y + 14, words)
         yield text(x + 26, y + 18, f"loop #{number}, " + ("closed" if closed else "open"), words)
         when = where(loop.closed if closed else loop.made)
-        yield text(x + 8, y + 34, clipped(when, 32), words, fill=FAINT, font_size=11)
-
-    @staticmethod
-    def _box(x: float, y: float, width: float, height: float, words: str, dashed: bool = False) -> str:
-        style = {"stroke_dasharray": "4 3"} if dashed else {}
-        place = {"x": x, "y": round(y, 1), "width": width, "height": height, "rx": 4}
-        return mark("rect", words, **place, fill=PANEL if not dashed else PAPER, stroke=RULE, **style)
+        yield text(x + 8, y + 34, clipped(when, 29), words)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        head = ["module", "name", "", "client", "loop"]
+        head = ["module", "name", "where it comes from", "client", "loop"]
         return head, [self._table_row(holder) for holder in self.recording.holders]
 
     def _table_row(self, holder: Holder) -> list[str]:
         client, loop = self.recording.client(holder.client), "no loop yet"
         if holder.loop is not None:
-            loop = f"#{holder.loop}, " + ("closed" if self._closed(holder.loop) else "open")
+            state = "closed" if self._closed(holder.loop) else "open"
+            loop = f"#{holder.loop}, {state}; {loop_words(self.recording.loop(holder.loop))}"
         return [holder.module, holder.name, origin_words(holder), client_words(client), loop]
+
+
+# -- the marks, and what the legend says of them -------------------------------------------------------------
+
+
+def _signs() -> Iterator[Sign]:
+    yield Sign("leads", "leads to", 24, lambda x, y, words: _link(x - 12, y, x + 12, y, words))
+    broken = functools.partial(_link, broken=True)
+    yield Sign(
+        "broken",
+        "leads to a stale client, or to a closed loop",
+        24,
+        lambda x, y, words: broken(x - 12, y, x + 12, y, words),
+    )
+    yield Sign("stale", "a stale copy", 24, lambda x, y, words: _stale(x, y, 24, 14, words))
+    yield Sign("bound", "client bound to a loop", 10, _bound)
+    yield Sign("unbound", "client bound to no loop", 10, functools.partial(_bound, hollow=True))
+    yield Sign("open", "loop open", 8, _open_loop)
+    yield Sign("closed", "loop closed", 8, _closed_loop)
+    yield Sign("gone", "no open loop", 24, lambda x, y, words: _box(x - 12, y - 7, 24, 14, words, gone=True))
+
+
+def _link(x1: float, y1: float, x2: float, y2: float, words: str, broken: bool = False) -> str:
+    half = (x1 + x2) / 2
+    path = f"M{x1:.1f},{y1:.1f} C{half:.1f},{y1:.1f} {half:.1f},{y2:.1f} {x2:.1f},{y2:.1f}"
+    style = {"stroke": BAD if broken else INK, "stroke_width": 1.5, "fill": "none"}
+    dashes = {"stroke_dasharray": "5 3"} if broken else {}
+    return mark("path", words, d=path, **style, **dashes, data_mark="broken" if broken else "leads")
+
+
+def _stale(x: float, y: float, width: float, height: float, words: str) -> str:
+    place = {"x": x - width / 2, "y": round(y - height / 2, 1), "width": width, "height": height, "rx": 3}
+    return mark("rect", words, **place, fill=PAPER, stroke=BAD, stroke_dasharray="3 2", data_mark="stale")
+
+
+def _bound(x: float, y: float, words: str, hollow: bool = False) -> str:
+    return diamond(x, y, 5, words, hollow, data_mark="unbound" if hollow else "bound")
+
+
+def _open_loop(x: float, y: float, words: str) -> str:
+    return mark("circle", words, cx=x, cy=y, r=4, fill=GOOD, data_mark="open")
+
+
+def _closed_loop(x: float, y: float, words: str) -> str:
+    return cross(x, y, 4, words, BAD, data_mark="closed")
+
+
+def _box(x: float, y: float, width: float, height: float, words: str, gone: bool = False) -> str:
+    """Return a box for a module, a client or a loop; that of a closed or missing loop is hollow."""
+    style = {"stroke_dasharray": "4 3", "data_mark": "gone"} if gone else {}
+    place = {"x": x, "y": round(y, 1), "width": width, "height": height, "rx": 4}
+    return mark("rect", words, **place, fill=PAPER if gone else PANEL, stroke=RULE, **style)

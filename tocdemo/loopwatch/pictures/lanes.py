@@ -5,20 +5,25 @@ It reads a `Recording` only. Columns are tests, not seconds: a short test is dra
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tocdemo.display.looks import LOOKS
 from tocdemo.display.svg import (
     BAD,
     FAINT,
     GOOD,
     INK,
     PAPER,
+    WIDTH,
     Picture,
+    Sign,
     clipped,
     cross,
     diamond,
     figure,
+    legend,
     line,
     mark,
     text,
@@ -30,9 +35,10 @@ from .words import client_words, loop_words, place_words, where
 
 FOLD_FROM = 5
 MOST_TESTS = 100
-LANE = 26
-LABEL = 250
-SIGNS = {"passed": ("✓", GOOD), "failed": ("✗", BAD), "error": ("!", BAD), "skipped": ("–", FAINT)}
+LANE = 28
+LABEL = 242
+ROOM_FOR_BARS = 18  # pixels of a step; in narrower ones a test is its symbol alone
+COLORS = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": FAINT}
 PHASES = {"collection": 0.5, "setup": 0.12, "call": 0.5, "teardown": 0.9, "end": 0.5}
 
 
@@ -64,7 +70,7 @@ class _Timeline:
         self.tests = _window(recording)
         self.column_of = {test.nodeid: position + 1 for position, test in enumerate(self.tests)}
         count = len(self.tests)
-        self.step = max(9.0, min(48.0, 720 / max(count, 1)))
+        self.step = max(11.0, min(48.0, (WIDTH - LABEL - 8) / (count + 2)))
         self.bound: dict[int, list[Client]] = {}
         for client in recording.clients:
             self.bound.setdefault(client.loop or 0, []).append(client)
@@ -77,7 +83,7 @@ class _Timeline:
         loops = [loop for loop in recording.loops if loop.number in shown | ran or self._has_client(loop)]
         self.lanes = list(self._lanes(loops, fold))
         self.lane_of = {loop.number: lane for lane in self.lanes for loop in lane.loops}
-        self.width = max(660.0, LABEL + self.step * (count + 2) + 12)
+        self.width = max(660.0, LABEL + self.step * (count + 2) + 8)
 
     def _has_client(self, loop: Loop) -> bool:
         return any(
@@ -116,12 +122,14 @@ class _Timeline:
         if unbound:
             marks += self._unbound(unbound, bottom)
             bottom += LANE
-        marks += self._legend(bottom + 6)
-        head, rows = self._table()
-        title = f"{len(self.recording.loops)} event loops, {len(self.recording.tests)} tests"
-        table, words = word_table(head, rows)
-        html = figure(self.width, bottom + 26, title, marks, table, f"{title}: as a table")
-        return Picture(html, words)
+        explained, height = legend(self._signs(), marks, bottom + 6, min(self.width, WIDTH))
+        marks += explained
+        head, rows = self._table(unbound)
+        loops, tests = len(self.recording.loops), len(self.recording.tests)
+        title = f"{_counted(loops, 'event loop')}, {_counted(tests, 'test')}"
+        summary = f"{title}: as a table"
+        table, words = word_table(head, rows, summary)
+        return Picture(figure(self.width, bottom + height, title, marks, table, summary), words)
 
     def _x(self, place: Place | None, otherwise: float) -> float:
         """Return where a place lies: in the column of its test, further right for later phases."""
@@ -138,15 +146,15 @@ class _Timeline:
     def _head(self) -> Iterator[str]:
         hidden = len(self.recording.tests) - len(self.tests)
         note = f"; {hidden} of {len(self.recording.tests)} tests are left out" if hidden else ""
-        yield text(8, 14, "event loop" + note, fill=FAINT, font_size=11)
-        yield text(LABEL + self.step / 2, 28, "import", text_anchor="middle", fill=FAINT, font_size=10)
-        every = 1 if self.step >= 16 else 5
+        yield text(8, 14, "event loop" + note, fill=FAINT)
+        yield text(LABEL + self.step, 28, "import", text_anchor="end", fill=FAINT)
+        every = 1 if self.step >= ROOM_FOR_BARS else 5
         for test in self.tests:
             if test.number % every and test.number != 1:
                 continue
             x = LABEL + self.step * (self.column_of[test.nodeid] + 0.5)
             title = f"test {test.number}: {test.nodeid}"
-            yield text(x, 28, str(test.number), title, text_anchor="middle", font_size=10)
+            yield text(x, 28, str(test.number), title, text_anchor="middle")
 
     def _lane(self, lane: _Lane) -> Iterator[str]:
         right = LABEL + self.step * (len(self.tests) + 2)
@@ -154,17 +162,17 @@ class _Timeline:
         yield from self._label(lane)
         for loop in lane.loops:
             begin, end = self._x(loop.made, LABEL), self._x(loop.closed, right)
-            yield line(begin, lane.y, end, lane.y, loop_words(loop), stroke=INK, stroke_width=1.5)
+            style = {"stroke": INK, "stroke_width": 1.5, "data_mark": "open"}
+            yield line(begin, lane.y, end, lane.y, loop_words(loop), **style)
             if loop.made is not None and len(lane.loops) == 1:
-                place = {"cx": round(begin, 1), "cy": lane.y, "r": 2.5}
-                yield mark("circle", f"made {where(loop.made)}", **place, fill=PAPER, stroke=INK)
+                yield _made(begin, lane.y, f"made {where(loop.made)}")
         for loop in lane.loops:
             yield from self._bars(loop, lane.y)
             if loop.closed is not None:
                 x = self._x(loop.closed, right)
-                yield cross(x, lane.y, 3.5, f"loop #{loop.number} closed {where(loop.closed)}")
+                yield _closed(x, lane.y, f"loop #{loop.number} closed {where(loop.closed)}")
             for client in self.bound.get(loop.number, ()):
-                yield diamond(self._x(client.bound, LABEL), lane.y - 6, 4.5, client_words(client))
+                yield _bound(self._x(client.bound, LABEL), lane.y - 11, client_words(client))
 
     def _label(self, lane: _Lane) -> Iterator[str]:
         """Write left of a lane which loops it stands for, and the tests that ran on them."""
@@ -174,11 +182,11 @@ class _Timeline:
         names = [short_name(test.nodeid) for test in tests]
         if names:
             words = names[0].removeprefix("test_") if len(names) == 1 else f"{len(names)} tests"
-            x = 112 if folded else 74
-            yield text(x, y, clipped(words, 30), "; ".join(names), fill=FAINT, font_size=11)
+            x = 112 if folded else 68
+            yield text(x, y, clipped(words, 27), "; ".join(names), fill=FAINT)
         if folded:
-            title = "folded: they look alike"
-            yield text(LABEL - 8, y, f"×{len(lane.loops)}", title, text_anchor="end", fill=FAINT)
+            style = {"text_anchor": "end", "fill": FAINT, "data_mark": "folded"}
+            yield text(LABEL - 8, y, f"×{len(lane.loops)}", "folded: they look alike", **style)
 
     def _bars(self, loop: Loop, y: float) -> Iterator[str]:
         for entry in self.recording.ran:
@@ -186,20 +194,21 @@ class _Timeline:
             if entry.loop == loop.number and place.fixture and place.test in self.column_of:
                 x = self._x(place, LABEL)
                 words = f"ran for fixture {place.fixture} of {short_name(place.test)} ({place.phase})"
-                yield mark("rect", words, x=round(x - 2, 1), y=y - 4, width=4, height=8, fill=FAINT)
+                yield _for_fixture(x + self.step * 0.12, y, words)  # beside the mark of a loop that it made
         for test in self.tests:
             if test.loop == loop.number:
-                yield from self._bar(test, y)
+                yield self._bar(test, y)
 
-    def _bar(self, test: Test, y: float) -> Iterator[str]:
-        sign, color = SIGNS.get(test.outcome, SIGNS["skipped"])
-        x, width = LABEL + self.step * (self.column_of[test.nodeid] + 0.24), self.step * 0.56
+    def _bar(self, test: Test, y: float) -> str:
+        x = LABEL + self.step * (self.column_of[test.nodeid] + 0.52)
         words = f"test {test.number}, {test.outcome} on loop #{test.loop}: {test.nodeid}"
         words += f"\n{test.error}" if test.error else ""
-        box = {"x": round(x, 1), "y": y - 8, "width": round(width, 1), "height": 16, "rx": 2}
-        yield mark("rect", words, **box, fill=color)
-        if self.step >= 14:
-            yield text(x + width / 2, y + 4, sign, words, text_anchor="middle", fill=PAPER, font_size=11)
+        symbol, color = LOOKS[test.outcome].symbol, COLORS[test.outcome]
+        style: dict[str, object] = {"text_anchor": "middle", "font_weight": "bold"}
+        if self.step < ROOM_FOR_BARS:
+            return text(x, y + 4, symbol, words, fill=color, data_mark=test.outcome, **style)
+        bar = _bar(x, y, words, test.outcome, self.step * 0.56)
+        return bar + text(x, y + 4, symbol, words, fill=PAPER, **style)
 
     def _arrows(self) -> Iterator[str]:
         """Draw, for each failing test and loop that it met, an arrow to where that loop was closed."""
@@ -225,41 +234,87 @@ class _Timeline:
             f" loop #{use.loop} ({place_words(use.place)}): {use.error}"
         )
         bend = f"C{x1:.1f},{(y1 + y2) / 2:.1f} {(x1 + x2) / 2:.1f},{y2:.1f} {x2 + 5:.1f},{y2:.1f}"
-        style = {"stroke": BAD, "stroke_width": 1, "stroke_dasharray": "4 2", "fill": "none", "opacity": 0.75}
+        style = {"stroke": BAD, "stroke_dasharray": "4 2", "fill": "none", "data_mark": "use"}
         return mark("path", words, d=f"M{x1:.1f},{y1:.1f} {bend}", marker_end="url(#lw-head)", **style)
 
     def _unbound(self, clients: list[Client], y: float) -> Iterator[str]:
         yield text(8, y + 4, "bound to no loop", "clients whose binding was not seen", fill=FAINT)
         for client in clients:
-            yield diamond(self._x(client.made, LABEL), y, 4.5, client_words(client), hollow=True)
+            yield _bound(self._x(client.made, LABEL), y, client_words(client), hollow=True)
 
-    @staticmethod
-    def _legend(y: float) -> Iterator[str]:
-        passed = mark("rect", x=150, y=y - 6, width=12, height=12, rx=2, fill=GOOD)
-        failed = mark("rect", x=234, y=y - 6, width=12, height=12, rx=2, fill=BAD)
-        use = line(440, y, 460, y, stroke=BAD, stroke_dasharray="4 2")
-        for sign, x, words in (
-            (mark("circle", cx=12, cy=y, r=2.5, fill=PAPER, stroke=INK), 20, "made"),
-            (cross(82, y, 3.5), 92, "closed"),
-            (passed, 166, "✓ passed"),
-            (failed, 250, "✗ failed"),
-            (diamond(320, y, 4.5), 330, "client bound here"),
-            (use, 466, "use of another loop's client"),
-        ):
-            yield sign
-            yield text(x, y + 4, words, fill=FAINT, font_size=11)
+    def _signs(self) -> Iterator[Sign]:
+        """Say what each kind of mark means, in the order of the legend."""
+        yield Sign("made", "the loop is made", 5, _made)
+        yield Sign("open", "the loop is open", 16, _open)
+        yield Sign("closed", "the loop is closed", 7, _closed)
+        yield Sign("folded", "×: so many loops that look alike")
+        for outcome, look in LOOKS.items():
+            words = f"{look.symbol} test {look.word}"
+            if self.step < ROOM_FOR_BARS:
+                yield Sign(outcome, words)
+            else:
+                yield Sign(outcome, words, 12, functools.partial(_bar, outcome=outcome))
+        yield Sign("fixture", "a fixture ran", 4, _for_fixture)
+        yield Sign("bound", "client bound here", 9, _bound)
+        yield Sign("unbound", "client made here, bound to no loop", 9, functools.partial(_bound, hollow=True))
+        yield Sign("use", "use of another loop's client", 20, _use)
 
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        head = ["loop", "made", "closed", "tests on it", "clients bound to it", "it met things of"]
-        return head, [self._row(loop) for loop in self.recording.loops if loop.number in self.lane_of]
+    def _table(self, unbound: list[Client]) -> tuple[list[str], list[list[str]]]:
+        head = ["loop", "made", "closed", "tests on it", "fixtures on it", "clients bound to it"]
+        rows = [self._row(loop) for loop in self.recording.loops if loop.number in self.lane_of]
+        rows += [["none", "", "", "", "", client_words(client), ""] for client in unbound]
+        return [*head, "it met things of"], rows
 
     def _row(self, loop: Loop) -> list[str]:
         tests = [f"{short_name(t.nodeid)} {t.outcome}" for t in self.tests if t.loop == loop.number]
+        fixtures = [
+            f"{entry.first.fixture} of {short_name(entry.first.test)}"
+            for entry in self.recording.ran
+            if entry.loop == loop.number and entry.first.fixture and entry.first.test in self.column_of
+        ]
         clients = [client_words(client) for client in self.bound.get(loop.number, ())]
         met = sorted({f"loop #{use.loop} ({use.name})" for use in self.uses.get(loop.number, ())})
         closed = where(loop.closed) if loop.closed else "left open"
-        several = (tests, clients, met)
+        several = (tests, dict.fromkeys(fixtures), clients, met)
         return [f"#{loop.number}", where(loop.made), closed, *("; ".join(words) for words in several)]
+
+
+# -- the marks: each around a point --------------------------------------------------------------------------
+
+
+def _made(x: float, y: float, words: str) -> str:
+    place = {"cx": round(x, 1), "cy": y, "r": 2.5}
+    return mark("circle", words, **place, fill=PAPER, stroke=INK, data_mark="made")
+
+
+def _closed(x: float, y: float, words: str) -> str:
+    return cross(x, y, 3.5, words, data_mark="closed")
+
+
+def _bar(x: float, y: float, words: str, outcome: str, width: float = 12) -> str:
+    box = {"x": round(x - width / 2, 1), "y": y - 8, "width": round(width, 1), "height": 16, "rx": 2}
+    return mark("rect", words, **box, fill=COLORS[outcome], data_mark=outcome)
+
+
+def _for_fixture(x: float, y: float, words: str) -> str:
+    box = {"x": round(x - 2, 1), "y": y - 4, "width": 4, "height": 8}
+    return mark("rect", words, **box, fill=FAINT, data_mark="fixture")
+
+
+def _bound(x: float, y: float, words: str, hollow: bool = False) -> str:
+    return diamond(x, y, 4.5, words, hollow, data_mark="unbound" if hollow else "bound")
+
+
+def _open(x: float, y: float, words: str) -> str:
+    return line(x - 8, y, x + 8, y, words, stroke=INK, data_mark="open")
+
+
+def _use(x: float, y: float, words: str) -> str:
+    return line(x - 10, y, x + 10, y, words, stroke=BAD, stroke_dasharray="4 2", data_mark="use")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _window(recording: Recording) -> list[Test]:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tocdemo.display.svg import RULE
 from tocdemo.loopwatch import Recording
 from tocdemo.loopwatch.pictures import timeline, who_holds_what
 from tocdemo.loopwatch.recording import Client, Holder, Loop, Place, Test, Use
@@ -15,12 +16,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 NAMES = "<&\"'"  # what must not break the drawing
 
 
-def recording(count: int, *, failing: bool = True) -> Recording:
+def recording(count: int, *, failing: bool = True, name: str = "test") -> Recording:
     """A run of `count` tests, each on its loop; all but the first fail on a client of loop #1."""
 
     def place(number: int, phase: str) -> Place:
         return Place(
-            float(number), phase, f"tests/test_toc.py::test_{number}", None, "tests/test_toc.py", 7, "test"
+            float(number), phase, f"tests/test_toc.py::{name}_{number}", None, "tests/test_toc.py", 7, "test"
         )
 
     outcomes = ["passed", *(["failed" if failing else "passed"] * (count - 1))]
@@ -36,12 +37,12 @@ def recording(count: int, *, failing: bool = True) -> Recording:
             for n in range(1, count + 1)
         ),
         tests=tuple(
-            Test(f"tests/test_toc.py::test_{n}", n, outcome, NAMES, {"call": (n, n + 0.5)}, n)
+            Test(f"tests/test_toc.py::{name}_{n}", n, outcome, NAMES, {"call": (n, n + 0.5)}, n)
             for n, outcome in enumerate(outcomes, 1)
         ),
         clients=(client, Client(2, "motor.AsyncIOMotorClient", place(2, "setup"))),
         uses=tuple(
-            Use(f"tests/test_toc.py::test_{n}", 1, n, *use, place(n, "call"), "RuntimeError: " + NAMES)
+            Use(f"tests/test_toc.py::{name}_{n}", 1, n, *use, place(n, "call"), "RuntimeError: " + NAMES)
             for n in range(2, count + 1)
             if failing
         ),
@@ -51,7 +52,7 @@ def recording(count: int, *, failing: bool = True) -> Recording:
                 "app.toc", "books", "Collection", 1, 1, "toc.py", 2, "imported", "app.base", "books", True
             ),
         ),
-        holders_at="tests/test_toc.py::test_2" if failing else None,
+        holders_at=f"tests/test_toc.py::{name}_2" if failing else None,
     )
 
 
@@ -83,6 +84,44 @@ def test_every_mark_that_means_something_has_a_title(draw):
     for path in svg.iter(SVG + "path"):
         if path.get("stroke-dasharray"):
             assert path.find(SVG + "title") is not None
+
+
+@pytest.mark.parametrize("count", [3, 28, 60])
+@pytest.mark.parametrize("failing", [True, False])
+@pytest.mark.parametrize("draw", [timeline, who_holds_what])
+def test_the_legend_explains_the_marks_that_are_there_and_no_others(draw, failing, count):
+    svg = drawing(draw(recording(count, failing=failing)))
+    shapes = [shape for name in ("path", "circle", "rect", "line") for shape in svg.iter(SVG + name)]
+    for (
+        shape
+    ) in shapes:  # what has no name is a box with its words in it, a line between lanes, an arrow's tip
+        plain = shape.get("stroke") == RULE and not shape.get("stroke-dasharray")
+        assert (
+            shape.get("data-mark")
+            or shape.get("data-legend")
+            or plain
+            or shape.get("d") == "M0,0 L8,4 L0,8 Z"
+        )
+    marks = {element.get("data-mark") for element in svg.iter() if element.get("data-mark")}
+    explained = [element for element in svg.iter(SVG + "text") if element.get("data-legend")]
+    assert len(marks) > 3
+    assert sorted(element.get("data-legend") for element in explained) == sorted(marks)
+    assert ("use" in marks) == (failing and draw is timeline)
+
+
+def test_where_no_loop_met_another_the_table_has_no_column_for_it():
+    assert "it met things of" in repr(timeline(recording(3)))
+    assert "it met things of" not in repr(timeline(recording(3, failing=False)))
+
+
+@pytest.mark.parametrize("draw", [timeline, who_holds_what])
+def test_what_is_cut_in_the_drawing_stands_in_full_in_the_table(draw):
+    picture = draw(recording(3, name="a_name_that_is_much_too_long_for_its_place_in_a_picture"))
+    cut = [word for word in words(drawing(picture)) if "…" in word]
+    assert cut
+    for word in cut:
+        first, _, last = word.partition("…")
+        assert re.search(f"{re.escape(first)}.*{re.escape(last)}", repr(picture))
 
 
 @pytest.mark.parametrize("count", [3, 28])

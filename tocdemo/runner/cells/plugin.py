@@ -19,6 +19,7 @@ import pytest
 from _pytest.fixtures import FixtureLookupErrorRepr, getfixturemarker
 from _pytest.pathlib import resolve_package_path
 
+from ..stopping import stoppable
 from .source import Compiled, is_cell
 
 ASYNC_MARKS = ("asyncio", "anyio", "trio")
@@ -55,7 +56,7 @@ class Cells:
         self.reasons: dict[str, tuple[str, str]] = {}
         self.warnings: list[str] = [text for tests in cells if tests.source for text in tests.source.warnings]
         self.root = folder
-        self._file_before = namespace.get("__file__")
+        self._names_before: dict[str, Any] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Directory | None:
@@ -78,13 +79,16 @@ class Cells:
 
     def enter(self, file: Path) -> None:
         """Let the notebook's names be, for this run, those of the file, for who asks where they come from."""
+        if not self._names_before:  # now, not before: an earlier run may have ended only just now
+            self._names_before = {"__file__": self.namespace.get("__file__")}
         self.namespace["__file__"] = str(file)
 
     def pytest_unconfigure(self) -> None:
-        if self._file_before is not None:
-            self.namespace["__file__"] = self._file_before
-        else:
-            self.namespace.pop("__file__", None)
+        for name, value in self._names_before.items():
+            if value is None:
+                self.namespace.pop(name, None)
+            else:
+                self.namespace[name] = value
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         self.names.append(item.name)
@@ -177,11 +181,10 @@ class _CellModule(pytest.Module):
         """Execute the cell; return what it bound, without the tests that are not to be run."""
         # From now on the run minds the clock, and an interrupt, as it does for a test.
         what = f"{self.nodeid} (its code outside of tests)"
-        self.ihook.pytest_runtest_logstart(nodeid=what, location=(what, None, self.name))
         if str(self._root()) not in sys.path:
             sys.path.insert(0, str(self._root()))
         try:
-            with self._streams_of_the_notebook():
+            with stoppable(what), self._streams_of_the_notebook():
                 own = source.execute(self.cells.namespace)
         except BaseException as error:
             if isinstance(error, pytest.skip.Exception) and error.allow_module_level:

@@ -3,6 +3,7 @@
 import linecache
 import os
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -11,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from tocdemo.errors import CannotRun
-from tocdemo.runner import cells
+from tocdemo.runner import cells, stopping
 from tocdemo.runner.cells import Cell, is_cell
 from tocdemo.subject.tests.projects import lay_out
 
@@ -386,6 +387,7 @@ def test_in_a_folder_its_conftest_and_its_app_are_used_and_nothing_is_written(no
     }
     assert notebook.names["base"].__file__ == str(backend / "app/db/base.py")
     assert dict(os.environ) == environment
+    assert vars(sys.modules["__main__"]) is notebook.names
 
 
 def test_tests_of_a_folder_run_again_there_on_fresh_modules(notebook, backend):
@@ -424,6 +426,12 @@ def test_a_folder_without_a_conftest_is_importable_too(notebook, tmp_path):
     (tmp_path / "helper_of_this_folder.py").write_text("answer = 42\n")
     (tmp_path / "test_other.py").write_text("def test_other(): assert 0\n")
     cell = "from helper_of_this_folder import answer\ndef test_a(): assert answer == 42"
+    assert outcomes(notebook.tests(cell, folder=tmp_path)) == {"test_a": "passed"}
+
+
+def test_a_folder_with_a_main_module_does_not_take_the_notebooks_place(notebook, tmp_path):
+    (tmp_path / "__main__.py").write_text("print('the program')\n")
+    cell = "import sys\ndef test_a(): assert vars(sys.modules['__main__']) is globals()"
     assert outcomes(notebook.tests(cell, folder=tmp_path)) == {"test_a": "passed"}
 
 
@@ -618,3 +626,15 @@ def test_a_test_that_hangs_is_stopped(notebook):
     assert time.monotonic() - begin < 10
     assert outcomes(run) == {"test_a": "failed", "test_b": "passed"}
     assert run.error_lines == {"Stopped after 0.3 s: the test did not end by itself": 1}
+
+
+def test_the_notebook_is_itself_again_when_a_run_was_given_up(notebook, monkeypatch):
+    held, wait = threading.Event(), stopping.wait_for_earlier
+    notebook.names["held"] = held
+    run = notebook.tests("def test_a():\n    held.wait(60)\ndef test_b(): pass", timeout=0.2)
+    assert "It cannot be stopped from outside" in run.note
+    monkeypatch.setattr(stopping, "GRACE", 30.0)  # on a busy machine, too, it ends while the next run waits
+    monkeypatch.setattr(stopping, "wait_for_earlier", lambda: (held.set(), wait()))
+    assert notebook.tests("def test_c(): assert __file__.endswith('Cell In[2]')").green
+    assert "__file__" not in notebook.names
+    assert vars(sys.modules["__main__"]) is notebook.names

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import types
 from textwrap import dedent
 
 import pytest
 import pytest_asyncio
 
 from tocdemo.runner import inline, suite
+from tocdemo.runner.stopping import RunThread
 from tocdemo.subject import faults, sources
 from tocdemo.subject.tests.projects import lay_out
 
@@ -175,10 +178,15 @@ INTERRUPTED = """
     from tocdemo.runner import inline
 
     began = {}
+    def running():
+        return any(getattr(each, "current", None) and each.current.test for each in threading.enumerate())
     def interrupt():
+        while not running():
+            time.sleep(0.01)
+        time.sleep(0.5)
         began["at"] = time.monotonic()
         _thread.interrupt_main()
-    threading.Timer(3.0, interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     run = inline.run(Path(sys.argv[1]))
     took = time.monotonic() - began["at"]
     try:
@@ -258,7 +266,49 @@ def test_what_hangs_is_stopped_and_the_tests_after_it_run(name, suite_of):
     outcome = "error" if name == "async fixture" else "failed"
     assert outcomes(run) == {"test_it": outcome, "test_after": "passed"}
     assert run.results[0].error == "Stopped after 0.5 s: the test did not end by itself"
-    assert run.seconds < 3
+    assert run.results[0].seconds < 3
+
+
+LATE = {
+    "computes": """
+        def test_it(released, begun):
+            while not released.is_set():
+                pass
+        def test_after(released, begun):
+            begun.set()
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                pass
+        """,
+    "awaits": """
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        async def test_it(released, begun):
+            while not released.is_set():
+                await asyncio.sleep(0.01)
+        async def test_after(released, begun):
+            begun.set()
+            await asyncio.sleep(0.3)
+        """,
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_stop_that_comes_late_does_not_hit_the_test_after(name, suite_of, monkeypatch):
+    events = {"released": threading.Event(), "begun": threading.Event()}
+    look = RunThread._running_loop
+
+    def too_late(thread):
+        """Between the look at the clock and the stop, the test ends and the next one begins."""
+        events["released"].set()
+        assert events["begun"].wait(10)
+        return look(thread)
+
+    monkeypatch.setattr(RunThread, "_running_loop", too_late)
+    fixtures = [pytest.fixture(name=name)(lambda event=event: event) for name, event in events.items()]
+    plugin = types.ModuleType("events_of_the_test")
+    vars(plugin).update(zip(events, fixtures, strict=True))
+    run = inline.run(suite_of(HEAD + dedent(LATE[name])), timeout=1, plugins=[plugin])
+    assert outcomes(run) == {"test_it": "passed", "test_after": "passed"}, str(run)
 
 
 # --- fixtures from the notebook, and other suites ----------------------------------------------------------

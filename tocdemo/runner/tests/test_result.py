@@ -70,7 +70,7 @@ def test_the_html_escapes_and_says_in_words_and_symbols_what_colours_say():
     assert "ValueError: &lt;b&gt; &amp; {x}" in html
     assert "<b> &" not in html
     for symbol, word in (("✓", "passed"), ("✗", "failed"), ("E", "error"), ("s", "skipped")):
-        assert f">{symbol}</td>" in html
+        assert f"{symbol}</summary>" in html
         assert f"{symbol} {word}</td>" in html
     assert "2. test_b: failed" in html
     assert "The 5 tests as a table" in html

@@ -91,7 +91,7 @@ def _green(result: TestResult) -> bool:
 
 
 def _red(result: TestResult) -> bool:
-    return result.outcome in ("failed", "error")
+    return result.outcome in ("failed", "error", "unfinished")
 
 
 def _is_test(node: str) -> bool:
@@ -118,10 +118,11 @@ def _name(node: str) -> str:
 class Sight:
     """What there is to see of a folder that is followed.
 
-    `run` is the last run, `changes` what it changed, and `word` what the judge said of it. `runs` counts
-    them. `saved` are the files of the last save. `running` says that a run is under way, and `stale` that the
-    last run is not of the files as they are now. `broken` are the files that do not parse; `trouble` is a
-    sentence on what stands in the way; `ended` one on why the folder is not followed any more.
+    `run` is the last run, `changes` what it changed, and `word` what the judge said of it; as long as that is
+    awaited, it is `judging`. `runs` counts the runs. `saved` are the files of the last save. `running` says
+    that a run is under way, and `stale` that the last run is not of the files as they are now. `broken` are
+    the files that do not parse; `trouble` is a sentence on what stands in the way; `ended` one on why the
+    folder is not followed any more.
     """
 
     folder: Path
@@ -129,6 +130,7 @@ class Sight:
     run: Run | None = None
     changes: Changes = Changes()
     word: object = ""
+    judging: bool = False
     runs: int = 0
     saved: tuple[str, ...] = ()
     running: bool = False
@@ -282,7 +284,7 @@ class Watcher:
             self._wanted = False
         self._runner.abandon()
         with self._due:
-            self._tell(**news, running=runs, stale=not runs)
+            self._tell(**news, running=runs, stale=not runs, judging=False)
             self._wanted = runs
             self._due.notify()
 
@@ -331,7 +333,8 @@ class Watcher:
     def _show(self, asked: int, run: Run) -> None:
         changed = changes(self._compared, run)
         shown = {"run": run, "changes": changed, "word": "", "runs": self._sight.runs + 1, "trouble": ""}
-        if not self._tell(asked, **shown, running=False, stale=False):
+        judging = self._judge is not None
+        if not self._tell(asked, **shown, running=False, stale=False, judging=judging):
             return
         if _is_whole(run):
             self._compared = run
@@ -340,7 +343,7 @@ class Watcher:
                 word: object = self._judge(self.folder, run)
             except Exception as error:
                 word = f"The check itself failed: {type(error).__name__}: {error}"
-            self._tell(asked, word=word)
+            self._tell(asked, word=word, judging=False)
 
 
 def _different(before: Contents, after: Contents) -> tuple[str, ...]:

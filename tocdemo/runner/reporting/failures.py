@@ -1,0 +1,85 @@
+"""Where an error arose in a suite's own code: the file, the line, and what stands there.
+
+It knows tracebacks and pytest's wrappings of errors, and nothing of runs.
+"""
+
+import linecache
+import os
+import re
+import site
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from _pytest.config import ConftestImportFailure
+from _pytest.fixtures import FixtureLookupError
+
+from ..result import error_line
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Code that is nobody's suite, even where it lies below a suite's folder, as `.venv` often does.
+_FOREIGN = (
+    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    site.getusersitepackages() + os.sep,
+    str(Path(__file__).parents[2]) + os.sep,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a suite: `file` as seen from the suite's root, and the `code` that stands there."""
+
+    file: str
+    line: int
+    code: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}"
+
+
+def plain(text: str) -> str:
+    """Return a text without the codes that colour it in a terminal: pytest writes them under FORCE_COLOR."""
+    return _COLOUR.sub("", text)
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Return the error of a file that could not be imported, without what pytest put around it."""
+    if isinstance(error, ConftestImportFailure):
+        return unwrapped(error.cause)
+    if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
+        return unwrapped(error.__cause__)
+    return error
+
+
+def described(error: BaseException) -> str:
+    """Return an error's type and the first line of its message, without the place."""
+    if isinstance(error, SyntaxError) and error.msg:
+        return f"{type(error).__name__}: {error.msg}"
+    if isinstance(error, FixtureLookupError):
+        return f"{type(error).__name__}: fixture {error.argname!r} not found"
+    return error_line(error)
+
+
+def place_of(error: BaseException, root: Path) -> Place | None:
+    """Return where in the suite below `root` an error arose: the innermost line that is the suite's own.
+
+    Of a file that does not parse, it is the line that Python points at. None where nothing is known.
+    """
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return _place(error.filename, error.lineno, root, error.text or "")
+    found, step = None, error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        found = _place(file, step.tb_lineno, root) if _is_own(file, root) else found
+        step = step.tb_next
+    return found
+
+
+def _is_own(file: str, root: Path) -> bool:
+    return file.startswith(f"{root}{os.sep}") and not file.startswith(_FOREIGN)
+
+
+def _place(file: str, line: int, root: Path, code: str = "") -> Place:
+    shown = os.path.relpath(file, root) if file.startswith(f"{root}{os.sep}") else file
+    return Place(shown.replace(os.sep, "/"), line, (code or linecache.getline(file, line)).strip())
