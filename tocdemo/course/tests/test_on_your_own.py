@@ -37,6 +37,9 @@ WRONG = {
     "another_client": NOT_THROUGH_MOTOR,
     "nest_asyncio": "is another than its makers'",
     "loops_that_are_never_closed": "`asyncio.BaseEventLoop.close` is another than its makers'",
+    "motor_that_takes_another_loop": "`AsyncIOMotorClient.get_io_loop` is another than its makers'",
+    "what_fails_is_a_skip": "tests/test_jobs.py, line 18: `test_a_job_is_found_by_its_number` is skipped",
+    "a_default_argument": "repairs/jobs.py, line 14: together, ",
     "one_loop_and_a_client_that_is_closed_all_the_same": "Cannot use MongoClient after close",
     "a_loop_for_each_file": "repairs/numbers.py, line 16: together, 3 tests fail here",
 }

@@ -10,25 +10,24 @@ from typing import Any
 
 from tocdemo.subject import sources
 
-from .. import course_texts, helper, texts
-from ..probes import noticing, together
+from .. import course_texts, helper, texts, trials
 from ..texts import Text
 from ..verdict import Part
 from .evidence import PRESENT, Evidence
 
 LIMIT = 45.0  # seconds: the tests run a dozen times, or once with each lie
-_WAYS = (together.AGAIN, together.REVERSED, together.SHUFFLED)
+_WAYS = (trials.AGAIN, trials.REVERSED, trials.SHUFFLED)
 
 
 def all_there(evidence: Evidence) -> list[Part]:
     """Every test is there, and none is skipped or expected to fail."""
-    found = _notes(evidence, "collected", together.TOGETHER)
+    found = _notes(evidence, "collected", trials.TOGETHER)
     collected = found[0]["tests"] if found else []
     places = _tests(evidence)
     missing = [
         _at(evidence, name, "is not found by pytest any more") for name in places if name not in collected
     ]
-    reports = _notes(evidence, "report", together.TOGETHER)
+    reports = _notes(evidence, "report", trials.TOGETHER)
     idle = dict.fromkeys(each["test"] for each in reports if each["outcome"] == "skipped" or "xfail" in each)
     skipped = [
         _at(evidence, name, "is skipped or expected to fail, so it does not count")
@@ -40,13 +39,13 @@ def all_there(evidence: Evidence) -> list[Part]:
 
 
 def pass_together(evidence: Evidence) -> list[Part]:
-    """All tests pass together."""
-    return _failing(evidence, together.TOGETHER) or [Part(True, "They pass together.")]
+    """All tests pass trials."""
+    return _failing(evidence, trials.TOGETHER) or [Part(True, "They pass trials.")]
 
 
 def pass_alone(evidence: Evidence) -> list[Part]:
     """Each test passes alone."""
-    return _ways(evidence, [together.ALONE], "Each passes alone.")
+    return _ways(evidence, [trials.ALONE], "Each passes alone.")
 
 
 def pass_in_any_order(evidence: Evidence) -> list[Part]:
@@ -57,7 +56,7 @@ def pass_in_any_order(evidence: Evidence) -> list[Part]:
 def notice(evidence: Evidence) -> list[Part]:
     """Each test fails when the database lies, wherever it does so in the course's version."""
     if evidence.said:
-        return [Part(False, "so what the tests notice was not tried yet.")]
+        return [Part(False, "not tried yet: whether they still notice when something goes wrong.")]
     version = {**evidence.start, **course_texts.solved(evidence.exercise)}
     noticed, fields = _noticed_in(tuple(sorted(version.items())))
     seen = evidence.once("noticing", fields=fields, limit=LIMIT)
@@ -67,7 +66,7 @@ def notice(evidence: Evidence) -> list[Part]:
     own = _noticed(told)
     unnoticed = sorted(pair for pair in noticed if pair not in own)
     first = {name: lie for name, lie in reversed(unnoticed)}
-    parts = [_at(evidence, name, f"passes, too, when {_in_words(lie)}") for name, lie in first.items()]
+    parts = [_at(evidence, name, f"passes, too, when {lie}") for name, lie in first.items()]
     return parts[:PRESENT] or [Part(True, "They still notice when something goes wrong.")]
 
 
@@ -84,12 +83,6 @@ def _noticed_in(files: tuple[tuple[str, str], ...]) -> tuple[frozenset[tuple[str
 
 def _noticed(told: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str]]:
     return frozenset((note["test"], note["lie"]) for note in told if note["outcome"] == "failed")
-
-
-def _in_words(lie: str) -> str:
-    if lie.startswith(noticing.ALTERED):
-        return f"the field `{lie.removeprefix(noticing.ALTERED)}` of what is read is altered"
-    return lie
 
 
 def patches(evidence: Evidence) -> list[Part]:

@@ -14,14 +14,11 @@ from pymongo.synchronous.cursor import Cursor
 
 from tocdemo.runner import fresh
 
+from ..trials import CLAIMED, INVENTED, LIES, LOST, NOTHING, TRUTH, TURNED, altered, field_of
 from .notes import Notes
 from .suite import Ends, Report, run_pytest
 from .together import name_of
 
-TRUTH = "the truth"
-LOST, NOTHING, INVENTED = "nothing is stored", "nothing is found", "something is found that nobody stored"
-CLAIMED = "an update says that it has changed something"
-TURNED, ALTERED = "what is found comes in reverse order", "altered: "
 _COLLECTION: Any = Collection  # Any: mypy forbids to replace methods
 _CURSOR: Any = Cursor
 
@@ -35,7 +32,7 @@ def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None) -> None:
             run_pytest([str(folder)], "embedded", [_Phases(notes, liar, [TRUTH])])
         fields = sorted(liar.fields)
     notes.add("fields", fields=list(fields))
-    lies = [TRUTH, LOST, NOTHING, INVENTED, CLAIMED, TURNED, *(f"{ALTERED}{field}" for field in fields)]
+    lies = [TRUTH, *LIES, *map(altered, fields)]
     with fresh.as_before(folder):
         code, words = run_pytest([str(folder)], "embedded", [_Lies(notes, liar, lies)])
     notes.add("pytest", code=code, words=words)
@@ -98,7 +95,7 @@ class _Liar:
             return [{name: value for name, value in asked.items() if not name.startswith("$")}]
         if lie == TURNED:
             return found[::-1]
-        field = lie.removeprefix(ALTERED)
+        field = field_of(lie)
         return [
             {**document, field: _another(document[field])} if field in document else document
             for document in found

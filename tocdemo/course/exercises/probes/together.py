@@ -5,22 +5,23 @@ run stops nothing; after the first one with a failure no further one begins.
 """
 
 import asyncio
+import importlib
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from motor import core, motor_asyncio
+from motor import motor_asyncio
 
 from tocdemo.runner import fresh
 
+from ..trials import AGAIN, ALONE, REVERSED, SHUFFLED, TOGETHER
 from .notes import Notes
 from .script import asyncio_as_it_is
 from .suite import Ends, Report, run_pytest
 
-TOGETHER, AGAIN = "together", "a second time in the same process"
-REVERSED, SHUFFLED, ALONE = "in reverse order", "in a random order", "alone"
 SEED = 11  # the same random order each time: a verdict must not be luck
 Order = Callable[[list[pytest.Item]], list[pytest.Item]]
 
@@ -65,14 +66,15 @@ def _as_it_is() -> dict[str, Any]:
     """Return what hides the bug when it is replaced, as it is now: parts of asyncio, and of Motor (3.7)."""
     loop: Any = asyncio.base_events.BaseEventLoop
     client: Any = motor_asyncio.AsyncIOMotorClient
-    return asyncio_as_it_is() | {
-        "asyncio.BaseEventLoop.close": loop.close,
-        "asyncio.BaseEventLoop.run_in_executor": loop.run_in_executor,
-        "asyncio.BaseEventLoop._check_closed": loop._check_closed,
-        "motor.motor_asyncio.AsyncIOMotorClient": client,
-        "AsyncIOMotorClient.get_io_loop": client.get_io_loop,
-        "motor.core.AgnosticClient.get_io_loop": core.AgnosticClient.get_io_loop,
+    parts = asyncio_as_it_is() | {
+        f"asyncio.BaseEventLoop.{name}": getattr(loop, name)
+        for name in ("close", "is_closed", "_check_closed", "run_in_executor")
     }
+    for name in ("io_loop", "get_io_loop"):
+        parts[f"AsyncIOMotorClient.{name}"] = inspect.getattr_static(client, name)
+    framework = vars(importlib.import_module("motor.frameworks.asyncio"))
+    functions = {name: value for name, value in framework.items() if inspect.isfunction(value)}
+    return parts | {f"motor.frameworks.asyncio.{name}": function for name, function in functions.items()}
 
 
 class _Watch(Ends):
