@@ -76,6 +76,8 @@ def _run_violations(contract: RunContract, run: Mapping) -> list[str]:
         for outcome in OUTCOMES
         if run.get(outcome, 0) not in getattr(contract, outcome)
     ]
+    if run.get("unfinished", 0):
+        found.append(f"every test must end, {run['unfinished']} did not")
     lines = run.get("error_lines", {})
     for error in contract.error:
         count = sum(times for line, times in lines.items() if error.text in line)

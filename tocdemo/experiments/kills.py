@@ -4,8 +4,10 @@ The process runs the backend's own `update_toc_with_transaction` on a copy of th
 that is changed is that it stops before its second write. Knows nothing of faults and of tests.
 """
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from typing import Any
 from pymongo import MongoClient
 
 from tocdemo.runner import databases, environment
+from tocdemo.server import EmbeddedServer
 
-LIMIT = 30.0  # seconds that the process has to come between the writes
+# Seconds after which the server gives up a transaction whose client is dead. MongoDB's own limit is 60
+# ("Runtime Limit" under "Production Considerations" in its manual); nobody wants to wait so long here.
+LIFETIME = 3.0
 
 # It writes the book, says so, and waits for its end before it writes the entry.
 _SCRIPT = """
@@ -60,7 +65,7 @@ def kill_between_writes(folder: Path, backend: str) -> Aftermath:
     `folder` holds the backend, `backend` is what `lab.run` takes. Raises RuntimeError with the process's last
     words when it did not come that far, and databases.NoDatabase.
     """
-    with databases.open_database(backend) as own, _client(own.uri) as client:
+    with _given(backend) as uri, databases.open_database(uri) as own, _client(own.uri) as client:
         database = client[own.name]
         book: dict[str, Any] = {"owner_id": "user_1", "table_of_contents": {"version": 1, "chapters": []}}
         book_id = database["books"].insert_one(book).inserted_id
@@ -71,6 +76,16 @@ def kill_between_writes(folder: Path, backend: str) -> Aftermath:
         entries = database["audit_log"].count_documents({"book_id": str(book_id)})
         topology = "replica set" if "setName" in client.admin.command("hello") else "standalone"
     return Aftermath(topology, version - 1, entries)
+
+
+@contextlib.contextmanager
+def _given(backend: str) -> Iterator[str]:
+    """The backend itself; but for "replica-set" the URI of a server whose transactions live for LIFETIME."""
+    if backend != "replica-set":
+        yield backend
+        return
+    with EmbeddedServer(replica_set="rs0", transaction_lifetime=LIFETIME) as server:
+        yield server.uri
 
 
 def _kill_when_between(folder: Path, own: databases.Database, book_id: str) -> None:

@@ -95,7 +95,11 @@ class Worker:
         if not told.results:
             how = _how_it_ended(self._child.returncode)
             raise RuntimeError(f"The process gave no result: {words or how}") from error
-        return told.run(clock.expired, _how_it_ended(self._child.returncode))
+        run = told.run(clock.expired, _how_it_ended(self._child.returncode))
+        last = words.splitlines()[-1:]
+        return dataclasses.replace(
+            run, text=words, remark="".join(f"Its last words: {line}" for line in last)
+        )
 
     def close(self) -> None:
         """End the process; a run that is under way is lost."""

@@ -16,6 +16,5 @@ and what it does not.
 from .commandlog import CommandRecord
 from .gate import Gate, GateState, Hold, Pending
 from .server import EmbeddedServer
-from .sessions import Limits
 
-__all__ = ["CommandRecord", "EmbeddedServer", "Gate", "GateState", "Hold", "Limits", "Pending"]
+__all__ = ["CommandRecord", "EmbeddedServer", "Gate", "GateState", "Hold", "Pending"]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from .cursors import Cursors
-from .errors import CommandError
+from .errors import CommandError, not_implemented
 from .failpoints import FailPoints
 from .gate import Pending
 from .query.values import Document
@@ -35,17 +34,21 @@ class Identity:
 
 @dataclass
 class Connection:
-    """What is remembered of a connection: its number, the client's application name, the command that passes
-    the gate at present, and whether any command used a session.
+    """What is remembered of a connection: its number, the client's application name, and the command that
+    passes the gate at present.
     """
 
     connection_id: int
     app_name: str = ""
     pending: Pending | None = None
-    used_sessions: bool = False
+
+    def greet(self, client: Any) -> None:
+        """Learn the application's name from the `client` field of a hello."""
+        if isinstance(client, dict) and isinstance(client.get("application"), dict):
+            self.app_name = str(client["application"].get("name", ""))[:128]
 
 
-@dataclass
+@dataclass(slots=True)
 class Context:
     """One command while it runs. `name` is in lower case; `deadline` is a time of `time.monotonic()`.
 
@@ -65,19 +68,25 @@ class Context:
     transaction: Transaction | None = None
     session: Session | None = None
     deadline: float = float("inf")
+    _namespace: str = ""  # by hand, for Python 3.11's `cached_property` takes a lock each time
 
     @property
     def database(self) -> str:
         """The database that the command is for."""
         return self.command["$db"]
 
-    @cached_property
+    @property
     def namespace(self) -> str:
         """Database and collection of a command whose value is a collection's name."""
+        if self._namespace:
+            return self._namespace
         name = next(iter(self.command.values()))
         if not isinstance(name, str):
             raise CommandError(73, f"collection name has invalid type {type(name).__name__}")
-        return f"{self.database}.{name}"
+        if self.database == "local" and name == "oplog.rs":
+            raise not_implemented("the oplog (local.oplog.rs)")
+        self._namespace = f"{self.database}.{name}"
+        return self._namespace
 
     def attempt(self, statement: Callable[..., _T], *arguments: Any) -> _T:
         """Run a statement, again from its start whenever it met a document that a transaction has claimed.

@@ -27,7 +27,9 @@ _IDLE_SECONDS = 600.0
 
 @dataclass
 class Cursor:
-    """An open cursor: the documents to come, and how each is projected."""
+    """An open cursor: the documents to come, how each is projected, whether their end is foretold (else it is
+    only seen by asking for one more), and how many are left at most, by the query's limit.
+    """
 
     cursor_id: int
     namespace: str
@@ -35,6 +37,8 @@ class Cursor:
     project: Callable[[Document], Document] | None
     used: float
     limited: bool
+    foretold: bool
+    left: int | None
 
     def batch(self, size: int | None) -> tuple[list[Document], bool]:
         """Up to `size` documents and 16 MiB of them, and whether the cursor is at its end."""
@@ -51,6 +55,10 @@ class Cursor:
                 self.documents = itertools.chain((document,), self.documents)
                 return batch, False
             batch.append(shown)
+        if self.left is not None:
+            self.left -= len(batch)
+        if not self.foretold:
+            return batch, self.left == 0
         following = next(self.documents, None)
         if following is None:
             return batch, True
@@ -73,9 +81,11 @@ class Cursors:
         *,
         single: bool = False,
         limited: bool = False,
+        foretold: bool = True,
+        left: int | None = None,
     ) -> Document:
         """The reply's `cursor` document, with up to `size` documents; the rest stays open unless `single`.
-        `limited` says that the command had a maxTimeMS.
+        `limited` says that the command had a maxTimeMS; `foretold` and `left`: see `Cursor`.
         """
         now = time.monotonic()
         cursor = Cursor(
@@ -85,6 +95,8 @@ class Cursors:
             project=project,
             used=now,
             limited=limited,
+            foretold=foretold,
+            left=left,
         )
         batch, at_end = cursor.batch(size)
         if at_end or single:

@@ -12,10 +12,9 @@ from typing import Any
 
 import bson
 from bson import Int64
-from pymongo.errors import PyMongoError
 
 from .commandlog import CommandLog, CommandRecord
-from .commands import COMMANDS, Command
+from .commands import COMMANDS, Command, check_generic
 from .context import Connection, Context, Identity
 from .cursors import Cursors
 from .errors import CloseConnection, CommandError, error_reply, labels_for
@@ -23,25 +22,26 @@ from .failpoints import FailPoints, Failure
 from .framing import CODEC, Request
 from .gate import UNGATED, Gate
 from .query.values import Document
-from .sessions import NO_SESSION, Invocation, Limits, Sessions, read_invocation, session_key
+from .sessions import NO_SESSION, Invocation, Sessions, read_invocation, session_key
 from .storage import Storage
 from .waiting import Waiting
 
 _MAX_NAME = 300  # what the log keeps of a name
+_GREETINGS = frozenset({"hello", "ismaster"})
 
 
 class Dispatcher:
-    """Runs the commands of all connections on one storage. `limits` say how long transactions live; `gate`
+    """Runs the commands of all connections on one storage. Transactions live for `lifetime` seconds; `gate`
     and `log` are what the server shows of itself.
     """
 
-    def __init__(self, identity: Identity, limits: Limits, gate: Gate, log: CommandLog) -> None:
+    def __init__(self, identity: Identity, lifetime: float, gate: Gate, log: CommandLog) -> None:
         self._identity = identity
         self._gate = gate
         self._log = log
         self._closing = threading.Event()
         self._storage = Storage()
-        self._sessions = Sessions(self._storage, limits, gate.holds_session)
+        self._sessions = Sessions(self._storage, lifetime)
         self._cursors = Cursors()
         self._fail_points = FailPoints()
         self._waiting = Waiting(self._storage, self._sessions, gate, self._closing)
@@ -52,14 +52,6 @@ class Dispatcher:
         self._gate.close()
         with self._storage.lock:
             self._storage.lock.notify_all()
-
-    def connection_closed(self, connection: Connection) -> None:
-        """Hear of the end of a connection."""
-        self.sent(connection)
-        if connection.used_sessions:
-            with self._storage.lock:
-                self._sessions.connection_closed(connection.connection_id)
-                self._storage.lock.notify_all()  # whoever waits for one of its transactions has less to wait
 
     def sent(self, connection: Connection) -> None:
         """Hear that the reply to a command was written (or never will be)."""
@@ -91,37 +83,30 @@ class Dispatcher:
     def _record(self, shown: str, known: Command | None, request: Request, connection: Connection) -> None:
         command = request.command
         database, collection = command.get("$db"), known.collection(command) if known else None
-        record = CommandRecord(
-            command=shown[:_MAX_NAME],
-            database=database[:_MAX_NAME] if isinstance(database, str) else "",
-            collection=collection[:_MAX_NAME] if isinstance(collection, str) else "",
-            request_id=request.request_id,
-            connection_id=connection.connection_id,
-            session_id=session_key(command.get("lsid")),
-            txn_number=command.get("txnNumber"),
-            autocommit=command.get("autocommit"),
-            start_transaction=command.get("startTransaction"),
+        record = CommandRecord(  # by position, which is quicker
+            shown[:_MAX_NAME],
+            database[:_MAX_NAME] if isinstance(database, str) else "",
+            collection[:_MAX_NAME] if isinstance(collection, str) else "",
+            request.request_id,
+            connection.connection_id,
+            session_key(command.get("lsid")),
+            command.get("txnNumber"),
+            command.get("autocommit"),
+            command.get("startTransaction"),
         )
         self._log.append(record)
         if self._gate.in_use and shown.lower() not in UNGATED:
             connection.pending = self._gate.arrive(record)
 
     def _context(self, name: str, command: Document, connection: Connection) -> Context:
-        return Context(
-            name=name,
-            command=command,
-            connection=connection,
-            identity=self._identity,
-            storage=self._storage,
-            sessions=self._sessions,
-            cursors=self._cursors,
-            fail_points=self._fail_points,
-            waiting=self._waiting,
-        )
+        parts = (self._identity, self._storage, self._sessions)
+        return Context(name, command, connection, *parts, self._cursors, self._fail_points, self._waiting)
 
     def _run_known(self, known: Command, context: Context) -> Document:
         command = context.command
         failure = None
+        if context.name in _GREETINGS and "client" in command:
+            context.connection.greet(command["client"])  # before the fail points, which know it
         if self._fail_points.in_use:
             namespace = f"{context.database}.{known.collection(command) or ''}"
             failure = self._fail_points.hit(context.name, context.connection.app_name, namespace)
@@ -136,7 +121,7 @@ class Dispatcher:
             reply["writeConcernError"] = failure.write_concern_error
             _add_labels(reply, context, failure.error_labels)
         elif reply["ok"] and "writeConcern" in command:
-            self._check_write_concern(reply, command["writeConcern"])
+            self._check_write_concern(reply, command)
         return self._decorated(reply)
 
     def _fail(self, failure: Failure, context: Context) -> Document | None:
@@ -153,8 +138,10 @@ class Dispatcher:
 
     def _execute(self, known: Command, context: Context) -> Document:
         name, command = context.name, context.command
+        if "apiVersion" in command or "apiStrict" in command or "readConcern" in command:
+            check_generic(name, command)
         known.check_types(command)
-        if self._identity.replica_set is None and _members(command) > 1:
+        if "writeConcern" in command and self._identity.replica_set is None and _members(command) > 1:
             raise CommandError(2, "cannot use 'w' > 1 when a host is not replicated")
         if command.get("maxTimeMS"):
             context.deadline = time.monotonic() + _milliseconds(command["maxTimeMS"])
@@ -168,7 +155,6 @@ class Dispatcher:
                 invocation = read_invocation(name, command, replica_set=replica_set)
             if invocation.session_id is not None:
                 context.session = self._sessions.get(invocation.session_id)
-                context.connection.used_sessions = True
             if invocation.in_transaction:
                 return self._in_transaction(known, context, invocation)
             concern = command.get("readConcern")
@@ -194,7 +180,10 @@ class Dispatcher:
     def _call(self, known: Command, context: Context) -> Document:
         try:
             reply = known.function(context)
-        except (CommandError, CloseConnection):
+        except CommandError as error:
+            self._check_write_concern(error.extra, context.command)
+            raise
+        except CloseConnection:
             raise
         except Exception as error:
             raise _engine_error(error) from error
@@ -204,9 +193,7 @@ class Dispatcher:
     def _in_transaction(self, known: Command, context: Context, invocation: Invocation) -> Document:
         session = context.session
         assert session is not None
-        connection_id = context.connection.connection_id
-        context.transaction = self._sessions.enter(session, invocation, context.name, connection_id)
-        session.running = True
+        context.transaction = self._sessions.enter(session, invocation, context.name)
         try:
             reply = self._call(known, context)
             if "writeErrors" in reply:
@@ -216,9 +203,6 @@ class Dispatcher:
         except CommandError:
             self._sessions.abort(session)
             raise
-        finally:
-            session.running = False
-            session.used = time.monotonic()
 
     def _retryable_write(self, known: Command, context: Context, invocation: Invocation) -> Document:
         session = context.session
@@ -245,7 +229,11 @@ class Dispatcher:
             raise CloseConnection
         return reply
 
-    def _check_write_concern(self, reply: Document, concern: Any) -> None:
+    def _check_write_concern(self, reply: Document, command: Document) -> None:
+        """Add the `writeConcernError` of a concern that cannot be met; also to a command that failed while it
+        ran (`_handleError` in MongoDB's src/mongo/db/service_entry_point_common.cpp).
+        """
+        concern = command.get("writeConcern")
         wanted = concern.get("w", 1) if isinstance(concern, dict) else 1
         if isinstance(wanted, str) and wanted != "majority":
             message, code = f"No write concern mode named '{wanted}' found in replica set configuration", 79
@@ -315,11 +303,7 @@ def _milliseconds(value: Any) -> float:
 
 
 def _engine_error(error: Exception) -> CommandError:
-    """The MongoDB error for an exception of mongomock's, or of a bug here."""
-    if isinstance(error, NotImplementedError):
-        return CommandError(238, f"not implemented by this embedded test server: {error}")
-    if isinstance(error, PyMongoError):
-        return CommandError(getattr(error, "code", None) or 2, str(error))
+    """The MongoDB error for an exception that is none of MongoDB's: a bug here, or a command too deep."""
     if isinstance(error, RecursionError):
         return CommandError(15, "the command is nested too deeply")
     return CommandError(8, f"the command failed inside the server: {type(error).__name__}: {error}")

@@ -10,72 +10,29 @@ from __future__ import annotations
 from typing import Any
 
 _CODE_NAMES = {
-    1: "InternalError",
-    2: "BadValue",
-    6: "HostUnreachable",
-    7: "HostNotFound",
-    8: "UnknownError",
-    9: "FailedToParse",
-    11: "UserNotFound",
-    13: "Unauthorized",
-    14: "TypeMismatch",
-    15: "Overflow",
-    16: "InvalidLength",
-    20: "IllegalOperation",
-    22: "InvalidBSON",
-    26: "NamespaceNotFound",
-    27: "IndexNotFound",
-    28: "PathNotViable",
-    40: "ConflictingUpdateOperators",
-    43: "CursorNotFound",
-    48: "NamespaceExists",
-    50: "MaxTimeMSExpired",
-    52: "DollarPrefixedFieldName",
-    53: "InvalidIdField",
-    56: "EmptyFieldName",
-    59: "CommandNotFound",
-    61: "ShardKeyNotFound",
-    64: "WriteConcernFailed",
-    66: "ImmutableField",
-    67: "CannotCreateIndex",
-    72: "InvalidOptions",
-    73: "InvalidNamespace",
-    79: "UnknownReplWriteConcern",
-    85: "IndexOptionsConflict",
-    86: "IndexKeySpecsConflict",
-    89: "NetworkTimeout",
-    91: "ShutdownInProgress",
-    100: "UnsatisfiableWriteConcern",
-    112: "WriteConflict",
-    115: "CommandNotSupported",
-    117: "ConflictingOperationInProgress",
-    123: "NotAReplicaSet",
-    125: "CommandFailed",
-    166: "CommandNotSupportedOnView",
-    189: "PrimarySteppedDown",
-    206: "NoSuchSession",
-    225: "TransactionTooOld",
-    238: "NotImplemented",
-    239: "SnapshotTooOld",
-    246: "SnapshotUnavailable",
-    251: "NoSuchTransaction",
-    256: "TransactionCommitted",
-    261: "TooManyLogicalSessions",
-    262: "ExceededTimeLimit",
-    263: "OperationNotSupportedInTransaction",
-    352: "UnsupportedOpQueryCommand",
-    9001: "SocketException",
-    10107: "NotWritablePrimary",
-    10334: "BSONObjectTooLarge",
-    11000: "DuplicateKey",
-    11600: "InterruptedAtShutdown",
-    11601: "Interrupted",
-    11602: "InterruptedDueToReplStateChange",
-    13435: "NotPrimaryNoSecondaryOk",
-    13436: "NotPrimaryOrSecondary",
-    40324: "Location40324",
+    1: "InternalError", 2: "BadValue", 6: "HostUnreachable", 7: "HostNotFound", 8: "UnknownError",
+    9: "FailedToParse", 11: "UserNotFound", 13: "Unauthorized", 14: "TypeMismatch", 15: "Overflow",
+    16: "InvalidLength", 20: "IllegalOperation", 22: "InvalidBSON", 26: "NamespaceNotFound",
+    27: "IndexNotFound", 28: "PathNotViable", 40: "ConflictingUpdateOperators", 43: "CursorNotFound",
+    48: "NamespaceExists", 50: "MaxTimeMSExpired", 52: "DollarPrefixedFieldName", 53: "InvalidIdField",
+    56: "EmptyFieldName", 59: "CommandNotFound", 61: "ShardKeyNotFound", 64: "WriteConcernFailed",
+    66: "ImmutableField", 67: "CannotCreateIndex", 72: "InvalidOptions", 73: "InvalidNamespace",
+    79: "UnknownReplWriteConcern", 85: "IndexOptionsConflict", 86: "IndexKeySpecsConflict",
+    89: "NetworkTimeout", 91: "ShutdownInProgress", 100: "UnsatisfiableWriteConcern", 112: "WriteConflict",
+    115: "CommandNotSupported", 117: "ConflictingOperationInProgress", 123: "NotAReplicaSet",
+    125: "CommandFailed", 146: "ExceededMemoryLimit", 166: "CommandNotSupportedOnView",
+    168: "InvalidPipelineOperator", 189: "PrimarySteppedDown",
+    197: "InvalidIndexSpecificationOption", 206: "NoSuchSession", 225: "TransactionTooOld",
+    238: "NotImplemented", 239: "SnapshotTooOld", 241: "ConversionFailure",
+    246: "SnapshotUnavailable", 251: "NoSuchTransaction",
+    256: "TransactionCommitted", 261: "TooManyLogicalSessions", 262: "ExceededTimeLimit",
+    263: "OperationNotSupportedInTransaction", 322: "APIVersionError", 323: "APIStrictError",
+    352: "UnsupportedOpQueryCommand", 9001: "SocketException", 10107: "NotWritablePrimary",
+    10334: "BSONObjectTooLarge", 11000: "DuplicateKey", 11600: "InterruptedAtShutdown",
+    11601: "Interrupted", 11602: "InterruptedDueToReplStateChange", 13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary", 31082: "SearchNotEnabled", 40324: "Location40324",
     40415: "IDLUnknownField",
-}
+}  # fmt: skip
 
 _RETRYABLE_WRITE_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 _TRANSIENT_CODES = frozenset({24, 112, 239, 246, 251, 267})
@@ -109,6 +66,12 @@ def error_reply(code: int, message: str, **extra: Any) -> dict[str, Any]:
     """A reply that says `ok: 0`."""
     name = _CODE_NAMES.get(code, f"Location{code}")
     return {"ok": 0.0, "errmsg": message, "code": code, "codeName": name, **extra}
+
+
+def expect(condition: bool, code: int, message: str) -> None:
+    """Raise the error unless the condition holds."""
+    if not condition:
+        raise CommandError(code, message)
 
 
 def not_implemented(what: str) -> CommandError:

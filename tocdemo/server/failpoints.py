@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .errors import CommandError
+from .errors import CommandError, not_implemented
 from .query.values import Document, is_number
 
 _KNOWN = ("failCommand", "onPrimaryTransactionalWrite", "maxTimeAlwaysTimeOut")
@@ -65,7 +65,7 @@ class FailPoints:
         """
         name = command["configureFailPoint"]
         if name not in _KNOWN:
-            raise CommandError(2, f"the fail point '{name}' is not known here: {', '.join(_KNOWN)} are")
+            raise not_implemented(f"the fail point '{name}'")
         mode, data = command.get("mode"), command.get("data", {})
         point = _FailPoint(data)
         if isinstance(mode, dict) and len(mode) == 1 and next(iter(mode)) in ("times", "skip"):
@@ -143,9 +143,9 @@ def _check_data(name: str, mode: Any, data: Any) -> None:
         raise CommandError(14, "data must be a document")
     if mode == "off" or name != "failCommand":
         return
-    commands = data.get("failCommands")
+    commands = data.get("failCommands", [])  # without it none fails: `shouldActivateFailCommandFailPoint`
     if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
-        raise CommandError(2, "failCommand needs data.failCommands, a list of command names")
+        raise CommandError(2, "data.failCommands must be a list of command names")
     for key, kind in (
         ("errorCode", int),
         ("errorLabels", list),

@@ -119,16 +119,15 @@ def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
     if length < _HEADER_BYTES + 5:
         raise MalformedRequest(Request(request_id, {}), "OP_MSG has no section")
     (flags,) = _UINT.unpack_from(frame, _HEADER_BYTES)
+    if not flags and length >= 26 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == length - 21:
+        # By far the commonest: one body section that fills the frame.
+        return Request(request_id, _decode(frame[21:], request_id))
     empty = Request(request_id, {}, not flags & _MORE_TO_COME)
     if flags & _REQUIRED_FLAGS:
         raise MalformedRequest(
             empty, f"OP_MSG has unknown required flag bits: {flags & _REQUIRED_FLAGS:#x}", 9
         )
-    end = length - 4 if flags & _CHECKSUM_PRESENT else length
-    if end >= 26 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == end - 21:
-        command = _decode(frame[21:end], empty)  # by far the commonest: one body section that fills the frame
-    else:
-        command = _read_sections(frame, end, empty)
+    command = _read_sections(frame, length - 4 if flags & _CHECKSUM_PRESENT else length, empty)
     return Request(request_id, command, empty.wants_reply, exhaust_allowed=bool(flags & _EXHAUST_ALLOWED))
 
 
@@ -206,10 +205,12 @@ def _parse_query(frame: bytes, length: int, request_id: int) -> Request:
     return Request(request_id, command, legacy=True)
 
 
-def _decode(data: bytes, broken: Request) -> dict[str, Any]:
+def _decode(data: bytes, broken: Request | int) -> dict[str, Any]:
+    """The document; MalformedRequest tells of `broken`, the request or, when no more is known, its id."""
     try:
         return bson.decode(data, CODEC)
     except (BSONError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        broken = broken if isinstance(broken, Request) else Request(broken, {})
         if "recursion" in str(error):  # bson wraps Python's RecursionError
             raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
         raise MalformedRequest(broken, f"Invalid BSON: {error}") from None

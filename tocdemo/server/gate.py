@@ -51,7 +51,6 @@ class Pending:
     collection: str
     request_id: int
     connection_id: int
-    session_id: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,6 @@ class Gate:
                 collection=record.collection,
                 request_id=record.request_id,
                 connection_id=record.connection_id,
-                session_id=record.session_id,
             )
             held = any(rule.applies(pending) for rule in self._holds)
             self._set(pending, "held" if held else "running")
@@ -247,13 +245,6 @@ class Gate:
         with self._lock:
             self._states.pop(pending.ticket, None)
             self._announce()
-
-    def holds_session(self, session_id: bytes) -> bool:
-        """Whether a command of this session is held: its transaction is not idle."""
-        if not self._states:
-            return False
-        with self._lock:
-            return any(p.session_id == session_id and state == "held" for p, state in self._states.values())
 
     def close(self) -> None:
         """Cut everything that is held; the server stops."""

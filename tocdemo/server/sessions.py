@@ -4,14 +4,15 @@ It must not know what a command does, nor sockets: only storage, which holds wha
 under storage's lock.
 
 Source: the driver sessions, transactions and retryable writes specifications
-(https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors.
+(https://github.com/mongodb/specifications), and MongoDB's `TransactionParticipant` for the errors. A
+transaction whose client is gone lives until its time is over ("Runtime Limit" under "Production
+Considerations" in MongoDB's manual), unless its session ends, is killed, or begins another one.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from bson import Binary
@@ -21,6 +22,7 @@ from .query.values import Document, encode
 from .storage import Storage, Transaction
 
 SESSION_MINUTES = 30
+LIFETIME_SECONDS = 60.0  # MongoDB's transactionLifetimeLimitSeconds
 _MAX_SESSIONS = 10_000
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
 
@@ -30,20 +32,6 @@ _IN_TRANSACTIONS = _RETRYABLE_COMMANDS | {
     "committransaction", "aborttransaction",
 }  # fmt: skip
 _ENDINGS = frozenset({"committransaction", "aborttransaction"})
-
-
-class Limits(NamedTuple):
-    """How long a transaction may live, in seconds.
-
-    `lifetime` is from its start to its end, as MongoDB's transactionLifetimeLimitSeconds; `idle` without a
-    command, while somebody waits for one of its documents (short on purpose: the waiting writers may hold all
-    the threads of the driver that would send the commit); `orphaned` without a command, after the last
-    connection that it used was closed.
-    """
-
-    lifetime: float = 60.0
-    idle: float = 3.0
-    orphaned: float = 1.0
 
 
 class Invocation(NamedTuple):
@@ -143,20 +131,15 @@ class Session:
         self.transaction: Transaction | None = None
         self.reply: bytes | None = None
         self.running = False
-        self.started = self.used = 0.0
-        self.connections: set[int] = set()
-        self.orphaned = False
+        self.expires = 0.0  # a time of time.monotonic()
 
 
 class Sessions:
-    """All sessions of one server. `is_held` says of a session's id whether the gate holds a command of it:
-    such a transaction is not idle.
-    """
+    """All sessions of one server. `lifetime` says for how many seconds a transaction that starts may live."""
 
-    def __init__(self, storage: Storage, limits: Limits, is_held: Callable[[bytes], bool]) -> None:
+    def __init__(self, storage: Storage, lifetime: float) -> None:
+        self.lifetime = lifetime
         self._storage = storage
-        self._limits = limits
-        self._is_held = is_held
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         self._in_progress: set[Session] = set()
         self._reply_bytes = 0
@@ -168,7 +151,6 @@ class Sessions:
             self._make_room()
             session = self._sessions[session_id] = Session(session_id)
         self._sessions.move_to_end(session_id)
-        session.used = time.monotonic()
         return session
 
     def ids(self) -> list[bytes]:
@@ -187,11 +169,9 @@ class Sessions:
 
     # --- transactions
 
-    def enter(
-        self, session: Session, invocation: Invocation, name: str, connection: int
-    ) -> Transaction | None:
-        """The transaction that a command (its name in lower case) of a connection runs in; None when it
-        commits one that is committed already. CommandError 225, 251, 256, 117.
+    def enter(self, session: Session, invocation: Invocation, name: str) -> Transaction | None:
+        """The transaction that a command (its name in lower case) runs in; None when it commits one that is
+        committed already. CommandError 225, 251, 256, 117.
         """
         number = invocation.number
         assert number is not None
@@ -206,8 +186,6 @@ class Sessions:
             if name == "committransaction":
                 return None
             raise CommandError(256, f"Transaction with {{ txnNumber: {number} }} has been committed.")
-        session.connections.add(connection)
-        session.orphaned = False
         return session.transaction
 
     def _check_age(self, session: Session, number: int) -> None:
@@ -229,7 +207,7 @@ class Sessions:
         self._forget_reply(session)
         session.number, session.state = number, "in progress"
         session.transaction = self._storage.begin()
-        session.started, session.connections = time.monotonic(), set()
+        session.expires = time.monotonic() + self.lifetime
         self._in_progress.add(session)
 
     def _no_such_transaction(self, session: Session, number: int) -> CommandError:
@@ -252,34 +230,14 @@ class Sessions:
         session.state, session.transaction = state, None
         self._in_progress.discard(session)
 
-    def expire(self, waited_for: Transaction | None = None) -> float:
-        """Abort the transactions whose time is over. With one that somebody waits for, less patience is had:
-        the seconds until it is worth asking again about it are returned.
-        """
+    def expire(self) -> float:
+        """Abort the transactions whose time is over; how many seconds the next one has."""
         if not self._in_progress:
-            return self._limits.lifetime
-        now, patience = time.monotonic(), self._limits.lifetime
-        for session in list(self._in_progress):
-            contended = session.transaction is waited_for
-            left = session.started + self._limits.lifetime - now
-            if session.running or self._is_held(session.session_id):
-                left = max(left, 0.05)
-            else:
-                idle = self._limits.idle if contended else self._limits.lifetime
-                left = min(left, session.used + (self._limits.orphaned if session.orphaned else idle) - now)
-            if left <= 0:
-                self.abort(session)
-            elif contended:
-                patience = left
-        return patience
-
-    def connection_closed(self, connection: int) -> None:
-        """Give a transaction whose last connection closed only a moment more: a driver may come back by
-        another.
-        """
-        for session in list(self._in_progress):
-            session.connections.discard(connection)
-            session.orphaned = not session.connections
+            return self.lifetime
+        now = time.monotonic()
+        for session in [session for session in self._in_progress if session.expires <= now]:
+            self.abort(session)
+        return min((session.expires - now for session in self._in_progress), default=self.lifetime)
 
     def end(self, session_id: bytes) -> None:
         """Forget a session; its transaction is aborted."""

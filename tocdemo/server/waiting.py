@@ -14,6 +14,8 @@ from .gate import Gate, Pending
 from .sessions import Sessions
 from .storage import Storage, Transaction
 
+_MOST_SECONDS = 60.0  # Python waits no infinite time
+
 
 class Waiting:
     """The commands of one server that wait. All of them end when `closing` is set."""
@@ -53,14 +55,14 @@ class Waiting:
 
     def _until_over(self, transaction: Transaction, deadline: float) -> None:
         while transaction.open:
-            patience = self._sessions.expire(waited_for=transaction)
+            patience = self._sessions.expire()
             if self._closing.is_set():
                 raise CloseConnection
             left = deadline - time.monotonic()
             if left <= 0:
                 raise CommandError(50, "operation exceeded time limit")
             if transaction.open:
-                self._lock.wait(min(patience, left))
+                self._lock.wait(min(patience, left, _MOST_SECONDS))
 
     def _free(self, transaction: Transaction) -> None:
         """Tell the gate before the end of a transaction is answered, so that no moment looks quiet."""

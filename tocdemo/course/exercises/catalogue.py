@@ -38,11 +38,11 @@ def all_of(lesson: str | None = None) -> tuple[Exercise, ...]:
 def _all() -> dict[str, Exercise]:
     found = [exercise for lesson in load(MANIFEST) for exercise in lesson.exercises]
     for exercise in found:
-        _require_known(exercise)
+        require_known(exercise)
     return {exercise.name: exercise for exercise in found}
 
 
-def _require_known(exercise: Exercise) -> None:
+def require_known(exercise: Exercise) -> None:
     """Raise CourseError when an exercise names a claim or a fault that is not there, or has no solution."""
     where = f"{MANIFEST.name}, exercise {exercise.name}"
     unknown = [claim for claim in exercise.afterwards if claim not in CLAIMS]

@@ -22,11 +22,13 @@ def check(exercise: Exercise, folder: Path) -> Verdict:
             parts += CLAIMS[claim](evidence)
             evidence.said = {(part.file, part.line) for part in parts if not part.done}
     except Unjudged as unjudged:
+        if any(not part.done for part in parts):  # these come first, and may be the cause
+            return Verdict(exercise.name, _one_each(parts))
         return Verdict(exercise.name, _one_each(parts), unjudged.problem)
     except Exception as error:  # a verdict is due, whatever is wrong here
         trouble = f"the check itself failed: {type(error).__name__}: {error}. Please tell its authors."
         return Verdict(exercise.name, _one_each(parts), Problem(trouble))
-    return Verdict(exercise.name, _one_each(parts), remarks=tuple(evidence.remarks))
+    return Verdict(exercise.name, _one_each(parts))
 
 
 def _require_texts(evidence: Evidence) -> None:

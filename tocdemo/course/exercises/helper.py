@@ -25,6 +25,9 @@ LIMIT = 20.0  # seconds that a question may take; an endless loop is ended then
 START = 60.0  # seconds that the process may take to load what it needs
 GRACE = 5.0  # seconds more, after which the process is ended from outside
 
+# Elsewhere, what a library has done may not survive a fork.
+FORKS = sys.platform == "linux"
+
 # What the surroundings say of databases and of pytest is not for the learner's code.
 _FOREIGN = ("PYTEST_", "DATABASE_", "TOCDEMO_", "COVERAGE_", "COV_CORE_")
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$', re.MULTILINE)
@@ -74,10 +77,13 @@ def ask(kind: str, folder: Path, meant: Sequence[str] = (), limit: float | None 
     with tempfile.TemporaryDirectory(prefix="tocdemo-check-", ignore_cleanup_errors=True) as own:
         question = {
             **{"kind": kind, "folder": str(folder.resolve()), "own": own},
-            **{"meant": list(meant), "limit": limit, "more": more},
+            **{"meant": list(meant), "limit": limit, "more": more, "fork": FORKS},
         }
         with _lock:
             status = _helper().answer(question, limit + GRACE)
+            if not FORKS:
+                _helpers.pop().end()
+                _helper()  # it loads what it needs while nobody waits for it
         return _read(Path(own), folder.resolve(), status, limit)
 
 

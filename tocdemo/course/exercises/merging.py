@@ -33,10 +33,10 @@ class Chunk:
         return self.own not in (self.base, self.other) and self.other != self.base
 
     def merged(self, choice: str = "own") -> tuple[str, ...]:
-        """Return the lines with both changes; where they conflict, `choice` is "own", "other" or "both"."""
+        """Return the lines with both changes; where they conflict, `choice` is "own" or "other"."""
         if not self.conflicts:
             return self.other if self.own == self.base else self.own
-        return {"own": self.own, "other": self.other, "both": self.own + self.other}[choice]
+        return self.own if choice == "own" else self.other
 
 
 def patched_all(texts: Mapping[str, str], diff: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ A proposal is tried before it is made: each candidate is checked in a copy. Noth
 `Proposal.apply`, which is told how to keep what was there.
 """
 
+import ast
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,16 +129,49 @@ class _Merge:
     choices: tuple[str, ...]
 
     def files(self) -> dict[str, bytes]:
+        """Return the merged files."""
         left = iter(self.choices)
         return {
             path: _like(
                 self.before[path],
-                "".join(
-                    line for chunk in own for line in chunk.merged(next(left) if chunk.conflicts else "own")
-                ),
+                _joined([(chunk, next(left) if chunk.conflicts else "own") for chunk in own]),
             )
             for path, own in self.chunks.items()
         }
+
+
+def _joined(chosen: list[tuple[Chunk, str]]) -> str:
+    """Return a merged text. "Both" are the solution's imports, and those of the learner's that it needs."""
+    rest = "".join(line for chunk, choice in chosen if choice != "both" for line in chunk.merged(choice))
+    lines: list[str] = []
+    for chunk, choice in chosen:
+        if choice == "both":
+            there = {name for line in chunk.other for name in _imported(line)}
+            needed = [line for line in chunk.own if _needs(rest, _imported(line) - there)]
+            lines += [*needed, *(line for line in chunk.other if line not in needed)]
+        else:
+            lines += chunk.merged(choice)
+    return "".join(lines)
+
+
+def _imports(chunk: Chunk) -> bool:
+    """Whether the solution changes imports here, and nothing else."""
+    return all(_imported(line) or not line.strip() for line in chunk.other)
+
+
+def _imported(line: str) -> set[str]:
+    """Return the names that a line imports; none for a line that is no whole import."""
+    try:
+        (node,) = ast.parse(line.strip()).body
+    except (SyntaxError, ValueError):
+        return set()
+    names = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+    return {alias.asname or alias.name.partition(".")[0] for alias in names}
+
+
+def _needs(text: str, names: set[str]) -> bool:
+    """Whether a text uses one of the names, and not as an attribute of something."""
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}\b", text) for name in names)
 
 
 def _candidates(exercise: Exercise, before: Mapping[str, bytes | None], now: Verdict) -> Iterator[_Merge]:
@@ -148,24 +183,28 @@ def _candidates(exercise: Exercise, before: Mapping[str, bytes | None], now: Ver
     base, course = started(exercise, known), solved(exercise, known)
     chunks = {path: merging.chunks(base.get(path, ""), texts[path], course[path]) for path in exercise.files}
     merge = _Merge(before, chunks, ())
-    for choice in ("own", "both", "other"):
-        yield replace(merge, choices=(choice,) * len(_conflicts(merge)))
-        if not _conflicts(merge):
-            return
+    conflicts = _conflicts(merge)
+    for choice in dict.fromkeys(
+        tuple("both" if _imports(chunk) and imports else rest for chunk in conflicts)
+        for imports, rest in ((False, "own"), (True, "own"), (True, "other"), (False, "other"))
+    ):
+        yield replace(merge, choices=choice)
 
 
 def _keeping_most(
     exercise: Exercise, copy: Path, before: Mapping[str, bytes | None], merge: _Merge, verdict: Verdict
 ) -> tuple[_Merge, Verdict]:
     """Take back, one by one, what was chosen against the learner's own lines, if all is well without it."""
-    if len(merge.choices) > MOST_CONFLICTS or "own" in merge.choices:
-        return merge, verdict
-    for place in range(len(merge.choices)):
-        choices = (*merge.choices[:place], "own", *merge.choices[place + 1 :])
-        kept = replace(merge, choices=choices)
-        again = _tried(exercise, copy, kept)
-        if again.done:
-            merge, verdict = kept, again
+    conflicts = _conflicts(merge)
+    places = [place for place, choice in enumerate(merge.choices) if choice != "own"]
+    places.sort(key=lambda place: _imports(conflicts[place]))  # what is imported may be needed till the end
+    for place in places if len(places) <= MOST_CONFLICTS else ():
+        for choice in ("own", "other") if merge.choices[place] == "both" else ("own",):
+            kept = replace(merge, choices=(*merge.choices[:place], choice, *merge.choices[place + 1 :]))
+            again = _tried(exercise, copy, kept)
+            if again.done:
+                merge, verdict = kept, again
+                break
     return merge, verdict
 
 
@@ -263,7 +302,8 @@ def _is_source(path: Path) -> bool:
     if path.name.startswith(".") or path.name == "__pycache__" or path.is_symlink():
         return False
     try:
-        return path.is_dir() or (path.suffix in _KEPT_SUFFIXES and path.stat().st_size <= MOST_BYTES)
+        kept = path.suffix in _KEPT_SUFFIXES and path.is_file()
+        return path.is_dir() or (kept and path.stat().st_size <= MOST_BYTES)
     except OSError:
         return False
 

@@ -46,12 +46,19 @@ class Text:
         return Part(done, sentence, self.path, line, self.line(line))
 
     def binding(self, name: str) -> int | None:
-        """Return the line of the module's own statement that gives `name` its object, if one does."""
-        found = None
-        for node in _statements(self.tree.body):
-            if name in _bound(node):
-                found = node.lineno
-        return found
+        """Return the line that gives the module's `name` its object, if one does.
+
+        A function that does so, by `global`, comes before the module's own statements, which are older.
+        """
+        setting = [node for node in ast.walk(self.tree) if isinstance(node, Function) and _sets(node, name)]
+        lines = [
+            node.lineno
+            for each in setting
+            for node in ast.walk(each)
+            if isinstance(node, ast.stmt) and name in _bound(node)
+        ]
+        own = [node.lineno for node in _statements(self.tree.body) if name in _bound(node)]
+        return lines[0] if lines else own[-1] if own else None
 
 
 def read(folder: Path, path: str) -> Text | Problem:
@@ -74,6 +81,8 @@ def read_bytes(folder: Path, path: str) -> bytes | Problem:
     try:
         if file.is_dir():
             return Problem("there is a folder of this name, where a file should be.", path)
+        if file.exists() and not file.is_file():
+            return Problem("this is no ordinary file: not read.", path)
         size = file.stat().st_size
         if size > MOST_BYTES:
             return Problem(f"this file has {size:,} bytes, far more than any of the course: not read.", path)
@@ -136,7 +145,13 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements(handler.body)
 
 
+def _sets(function: Function, name: str) -> bool:
+    return any(isinstance(node, ast.Global) and name in node.names for node in ast.walk(function))
+
+
 def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, Function | ast.ClassDef):
+        return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     targets = getattr(node, "targets", None) or [getattr(node, "target", None)]

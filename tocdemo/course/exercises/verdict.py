@@ -55,12 +55,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is true of an exercise now. `remarks` are sentences about what is no part of it."""
+    """What is true of an exercise now."""
 
     exercise: str
     parts: tuple[Part, ...] = ()
     problem: Problem | None = None
-    remarks: tuple[str, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -87,8 +86,8 @@ class Verdict:
         return f"{self.exercise}: not yet. {done} of {len(self.parts)} parts done."
 
     def next_step(self) -> str:
-        """Return what to look at next; empty when all is done."""
-        if self.done:
+        """Return what to look at next; empty when all is done, or when there is nothing to look at."""
+        if self.done or (not self.parts and self.problem is not None and not self.problem.file):
             return ""
         first = self.problem or next(part for part in self.parts if not part.done)
         where = f"line {first.line} of {first.file}" if first.file and first.line else first.file
@@ -103,8 +102,7 @@ class Verdict:
             where = f"{part.place}: " if part.place and not part.done else ""
             lines.append(f"  {_mark(part)} {where}{part.sentence}")
             lines += [f"        {line}" for line in _code_of(part)]
-        lines += [f"  {remark}" for remark in self.remarks]
-        return "\n".join([*lines, *([self.next_step()] if not self.done else [])])
+        return "\n".join([*lines, *filter(None, [self.next_step()])])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {
@@ -122,9 +120,8 @@ class Verdict:
             pieces.append(f"<p style='{_LINE}'>{_mark(part)} {where}{html_words(part.sentence)}</p>")
             if code := _code_of(part):
                 pieces.append(_block(code))
-        pieces += [f"<p style='{_LINE}'>{html_words(remark)}</p>" for remark in self.remarks]
-        if not self.done:
-            pieces.append(f"<p style='{_LINE}'>{html_words(self.next_step())}</p>")
+        if next_step := self.next_step():
+            pieces.append(f"<p style='{_LINE}'>{html_words(next_step)}</p>")
         return "".join(pieces)
 
 

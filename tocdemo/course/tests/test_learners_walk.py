@@ -143,3 +143,37 @@ def another_day(page: Page, conftest: Path) -> None:
     assert conftest.read_text().endswith("# my own words\n")
     progress = run_cell(page, cell(page, "lab.progress()"))
     expect(progress.get_by_role("row", name="✓ exercise async-fixture")).to_be_visible()
+
+
+def test_an_open_tab_follows_the_disk_until_somebody_types_in_it(tmp_path: Path) -> None:
+    conftest = tmp_path / "workspace" / LESSON / sources.CONFTEST
+    with browser.started(tmp_path) as address, browser.opened(tmp_path, 1366) as page:
+        page.goto(address)
+        ready(page, "Start here")
+        notebook(page).get_by_role("link", name=TITLE, exact=True).first.click()
+        ready(page, TITLE)
+        opening = cell(page, f'lab.lesson("{LESSON}")')
+        run_cell(page, opening)
+        notebook(page).get_by_role("link", name=sources.CONFTEST).first.click()
+        text = page.locator(".jp-FileEditor:visible .cm-content")
+        expect(text).to_contain_text("def motor_reinit_db")
+        tab(page, LESSON).click()
+        run_cell(page, cell(page, 'lab.solution("async-fixture", apply=True)'))
+        tab(page, "conftest.py").click()
+        expect(text).to_contain_text("async def motor_reinit_db")
+
+        text.click()
+        page.keyboard.press("Control+End")
+        page.keyboard.insert_text("# typed, and not saved")
+        tab(page, LESSON).click()
+        run_cell(page, new_cell(page, opening, "lab.reset()"))
+        tab(page, "conftest.py").click()
+        time.sleep(3)  # three times as long as a tab needs to follow
+        expect(text).to_contain_text("# typed, and not saved")
+        assert "# typed" not in conftest.read_text()
+        page.keyboard.press("Control+s")
+        question = page.get_by_role("dialog")
+        expect(question).to_contain_text("has changed on disk")
+        assert "# typed" not in conftest.read_text()
+        question.get_by_role("button", name="Overwrite").click()
+        until_in(conftest, "# typed, and not saved")

@@ -10,7 +10,7 @@ from bson import ObjectId
 from tocdemo.experiments import kills
 from tocdemo.runner import fresh
 from tocdemo.runner.databases import PREFIX, Database
-from tocdemo.server import EmbeddedServer, Limits
+from tocdemo.server import EmbeddedServer
 from tocdemo.subject import faults
 from tocdemo.subject.tests.projects import lay_out
 
@@ -36,7 +36,7 @@ def test_on_a_standalone_a_kill_leaves_a_change_that_no_entry_tells_of(tmp_path)
 
 
 def test_a_process_that_does_not_come_between_the_writes_says_why(tmp_path):
-    folder = lay_out(tmp_path, faults.state("mended"))
+    folder = lay_out(tmp_path, faults.state("fixed"))
     (folder / "app/db/toc_transactions.py").write_text("raise RuntimeError('no module today')\n")
 
     with pytest.raises(RuntimeError, match="no module today"):
@@ -47,7 +47,7 @@ def test_two_hundred_cut_connections_leave_book_and_log_in_agreement(tmp_path):
     """50 writers are cut at each of four commands; half of the clients die, too, and half go on."""
     folder = lay_out(tmp_path)
     with (
-        EmbeddedServer(replica_set="rs0", limits=Limits(lifetime=60.0, idle=3.0, orphaned=0.1)) as server,
+        EmbeddedServer(replica_set="rs0") as server,
         fresh.as_before(folder),
         pytest.MonkeyPatch.context() as settings,
     ):

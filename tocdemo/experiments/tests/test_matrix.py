@@ -103,7 +103,7 @@ def test_two_changes_that_each_cure_are_two_smallest_cures(monkeypatch):
 
 def test_a_matrix_that_never_gets_green_says_so(monkeypatch):
     faked(monkeypatch, lambda names: 5)
-    assert "No set of these changes cures." in str(matrix.measure("embedded"))
+    assert "No set of these changes fixes it." in str(matrix.measure("embedded"))
 
 
 @pytest.mark.parametrize("backend", ["mock", "pymongo"])
@@ -211,6 +211,11 @@ def test_a_process_that_dies_says_its_last_words(tmp_path):
     (tmp_path / "test_dies.py").write_text(
         "import os, sys\n\ndef test_dies():\n    os.write(2, b'no more')\n    os._exit(3)\n"
     )
+    with worker.Worker() as child:
+        run = child.run(tmp_path, [str(tmp_path)])
+    assert "exit code 3" in run.note
+    assert run.remark == "Its last words: no more"
+    (tmp_path / "test_dies.py").write_text("import os\nos.write(2, b'no more')\nos._exit(3)\n")
     with worker.Worker() as child, pytest.raises(RuntimeError, match=r"gave no result: .*no more"):
         child.run(tmp_path, [str(tmp_path)])
 

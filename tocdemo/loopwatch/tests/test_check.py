@@ -9,6 +9,7 @@ import pytest
 
 from tocdemo.loopwatch.__main__ import main
 from tocdemo.loopwatch.static.check import check
+from tocdemo.loopwatch.static.rules.catalogue import RULES
 
 BASE = """
     from motor.motor_asyncio import AsyncIOMotorClient
@@ -44,12 +45,12 @@ def project(tmp_path):
 
 
 def rules(path, **installed) -> list[tuple[str, str, int]]:
-    return [(f.rule, f.file, f.line) for f in check(path, installed)]
+    return [(f.rule, f.file, f.line) for f in check(path, installed=installed)]
 
 
 def test_a_copied_name_whose_original_is_rebound_is_found(project):
     root = project(app__base=BASE, app__toc="from .base import books\n", conftest=REBINDING)
-    (finding,) = check(root, {})
+    (finding,) = check(root, installed={})
     assert (finding.rule, finding.file, finding.line) == ("copied-name", "app/toc.py", 1)
     assert "conftest.py:8 puts another object there" in finding.why
     assert finding.change == "write `from . import base` there, and base.books wherever the bare name is used"
@@ -66,7 +67,7 @@ def test_a_copied_name_whose_original_is_rebound_is_found(project):
 def test_copies_of_copies_and_aliases_are_traced_to_the_module_that_made_the_object(project, copy, change):
     root = project(app__base=BASE, use=copy + "\n", conftest=REBINDING)
     (root / "app" / "__init__.py").write_text("from .base import books\n")
-    found = {finding.file: finding.change for finding in check(root, {})}
+    found = {finding.file: finding.change for finding in check(root, installed={})}
     assert set(found) == {"use.py", "app/__init__.py"}
     assert change in found["use.py"]
     assert "base.books" in found["use.py"]
@@ -102,7 +103,7 @@ def test_a_lock_and_a_client_from_a_helper_count_too(project):
         app__toc="from .base import lock, mongo, name\n",
         conftest="from app import base\n\n\ndef renew():\n    base.lock = base.mongo = base.name = None\n",
     )
-    (finding,) = check(root, {})
+    (finding,) = check(root, installed={})
     assert "copies lock, mongo from app.base" in finding.why
 
 
@@ -149,13 +150,14 @@ def test_an_event_loop_override_is_found(project):
 
 
 SCOPED = """
+    import asyncpg
     import pytest
     import pytest_asyncio
 
 
     @pytest_asyncio.fixture(scope="session"{loop})
     async def client():
-        yield object()
+        yield await asyncpg.create_pool()
 
 
     @pytest.fixture
@@ -206,3 +208,101 @@ def test_a_file_that_does_not_parse_does_not_stop_the_others(project):
         broken="def (:\n", conftest="import pytest\n\n\n@pytest.fixture\ndef event_loop():\n    yield None\n"
     )
     assert [rule for rule, _, _ in rules(root)] == ["event-loop-override"]
+
+
+def test_several_paths_are_one_project(project):
+    root = project(app__base=BASE, app__toc="from .base import books\n", tests__conftest=REBINDING)
+    found = check(root / "app", root / "tests", installed={})
+    assert [(f.rule, f.file) for f in found] == [("copied-name", "app/toc.py")]
+
+
+def test_the_rules_are_listed_with_examples(capsys):
+    assert main(["check", "--rules"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("\n  found") == text.count("\n  right:") == len(RULES)
+
+
+def test_without_a_path_the_check_cannot_run(capsys):
+    assert main(["check"]) == 2
+    assert "give the folders or files" in capsys.readouterr().err
+
+
+def test_annotations_are_one_line_a_finding(project, capsys):
+    root = project(conftest="import pytest\n\n\n@pytest.fixture\ndef event_loop():\n    yield None\n")
+    assert main(["check", "--format=github", str(root)]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        "::warning file=conftest.py,line=5,title=event-loop-override::overrides the fixture"
+    )
+    assert "%0Achange: delete it" in line
+
+
+def test_the_file_is_named_as_from_the_current_folder(project, monkeypatch):
+    root = project(tests__conftest="import pytest\n\n\n@pytest.fixture\ndef event_loop():\n    yield None\n")
+    monkeypatch.chdir(root)
+    assert [f.file for f in check("tests", installed={})] == ["tests/conftest.py"]
+
+
+AUTO = "async def test_it(pool):\n    await pool.fetch('select 1')\n"
+POOL = """
+    import asyncpg
+    import pytest
+
+
+    @pytest.fixture(scope="session")
+    async def pool():
+        return await asyncpg.create_pool()
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", "[pytest]\nasyncio_mode = auto\n"),
+        (".pytest.ini", "[pytest]\nasyncio_mode = auto\n"),
+        ("tox.ini", "[tox]\nenvlist = py\n[pytest]\nasyncio_mode = auto\n"),
+        ("setup.cfg", "[tool:pytest]\nasyncio_mode = auto\n"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nasyncio_mode = "auto"\n'),
+        ("pyproject.toml", '[tool.pytest]\nasyncio_mode = "auto"\n'),
+        ("pytest.toml", '[pytest]\nasyncio_mode = "auto"\n'),
+        ("pytest.ini", "[pytest]\naddopts = -ra --asyncio-mode auto\n"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\naddopts = ["-ra", "-o", "asyncio_mode=auto"]\n'),
+    ],
+)
+def test_the_configuration_is_read_from_where_pytest_reads_it_also_above_the_path(project, name, text):
+    root = project(tests__conftest=POOL, tests__test_it=AUTO)
+    assert check(root / "tests", installed={}) == []
+    (root / name).write_text(text)
+    assert [f.rule for f in check(root / "tests", installed={})] == ["loop-scopes-differ"]
+
+
+def test_an_empty_pytest_ini_hides_what_stands_above_it(project):
+    root = project(tests__conftest=POOL, tests__test_it=AUTO)
+    (root / "tox.ini").write_text("[pytest]\nasyncio_mode = auto\n")
+    (root / "tests" / "pytest.ini").touch()
+    assert check(root / "tests", installed={}) == []
+    (root / "tests" / "pytest.ini").rename(root / "tests" / "setup.cfg")
+    assert check(root / "tests", installed={}) != []
+
+
+def test_a_configuration_that_cannot_be_read_stops_the_check(project, capsys):
+    root = project(conftest="")
+    (root / "pytest.ini").write_text("[pytest\n")
+    assert main(["check", str(root)]) == 2
+    assert "pytest.ini cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("version", "mark", "found"),
+    [
+        ("0.21.2", "", ["fixture-outlives-loop"]),
+        ("0.23.8", "", ["loop-scopes-differ"]),
+        ("0.23.8", '(scope="session")', []),
+        ("0.25.3", '(loop_scope="session")', []),
+        ("0.26.0", "", ["loop-scopes-differ"]),
+        ("1.1.0", '(loop_scope="session")', []),
+    ],
+)
+def test_the_installed_pytest_asyncio_says_what_a_scope_means(project, version, mark, found):
+    root = project(test_it=SCOPED.format(loop="", mark=mark))
+    assert [f.rule for f in check(root, installed={"pytest-asyncio": version})] == found

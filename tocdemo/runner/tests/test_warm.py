@@ -104,9 +104,11 @@ def test_what_cannot_run_and_a_process_that_dies_are_told_and_survived(runner, f
     (folder / "test_small.py").unlink()
     with pytest.raises(CannotRun, match="found no test"):
         runner.run()
-    (folder / "test_small.py").write_text("import os\n\ndef test_one():\n    os._exit(3)\n")
-    with pytest.raises(RuntimeError, match="ended with 3"):
+    (folder / "test_small.py").write_text("import os\n\nos._exit(3)\n")
+    with pytest.raises(RuntimeError, match="ended itself with exit code 3"):
         runner.run()
+    (folder / "test_small.py").write_text("import os\n\ndef test_one():\n    os._exit(3)\n")
+    assert "it ended itself with exit code 3, as os._exit does, in test_one" in runner.run().note
     (folder / "test_small.py").write_text(PASSES)
     assert runner.run().green
 

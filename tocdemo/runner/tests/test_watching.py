@@ -265,8 +265,8 @@ def test_no_test_a_dead_process_and_a_bad_setting_are_told_and_survived(folder, 
         sights.run(1)
         save(folder, "x = 1\n")
         assert "found no test" in sights.wait(lambda sight: sight.trouble).trouble
-        save(folder, "import os\n\ndef test_one():\n    os._exit(3)\n")
-        sight = sights.wait(lambda sight: "ended with 3" in sight.trouble)
+        save(folder, "import os\n\nos._exit(3)\n")
+        sight = sights.wait(lambda sight: "ended itself with exit code 3" in sight.trouble)
         assert sight.trouble.endswith("Save a file to try again.")
         save(folder, "[pytest]\naddopts = --nonsense\n", "pytest.ini")
         assert "--nonsense" in sights.wait(lambda sight: "nonsense" in sight.trouble).trouble

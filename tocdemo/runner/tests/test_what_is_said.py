@@ -129,7 +129,7 @@ def test_a_run_that_a_test_ended_is_not_green(what, new_process, run_of):
     assert f"did not come to its end: {what} in test_two; 1 of 3 tests did not begin." in run.note
     assert "1 passed, 1 unfinished" in str(run)
     html = run._repr_mimebundle_()["text/html"]
-    assert ">?</td>" in html
+    assert "?</summary>" in html
     assert "? unfinished</td>" in html
     assert run.to_json()["unfinished"] == 1
     assert str(Counts.parse("1 passed, 1 unfinished")) == str(run.counts)

@@ -7,9 +7,10 @@ Source: "Database Commands" in MongoDB's manual for fields and replies.
 """
 
 from . import admin, aggregating, catalog, indexes, reading, sessions, writing
+from .fields import check_generic
 from .table import Command
 
-__all__ = ["COMMANDS", "Command"]
+__all__ = ["COMMANDS", "Command", "check_generic"]
 
 COMMANDS: dict[str, Command] = {
     **admin.COMMANDS,

@@ -6,16 +6,15 @@ They must not know collections. `VERSION` is MongoDB's version that this server 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from datetime import UTC, datetime
 
 from bson import Int64
 
 from ..context import Context
-from ..errors import CommandError
+from ..errors import CommandError, not_implemented
 from ..framing import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
-from ..query.values import Document
+from ..query.values import Document, is_number
 from ..sessions import SESSION_MINUTES
 from .fields import MAX_BATCH, need_admin
 from .table import Table
@@ -31,9 +30,6 @@ COMMANDS = Table()
 def hello(context: Context) -> Document:
     """Server discovery (specification: server-discovery-and-monitoring). No topologyVersion: drivers poll."""
     command = context.command
-    client = command.get("client")
-    if isinstance(client, dict) and isinstance(client.get("application"), dict):
-        context.connection.app_name = str(client["application"].get("name", ""))[:128]
     reply: Document = {"helloOk": True} if command.get("helloOk") else {}
     writable = "isWritablePrimary" if next(iter(command)) == "hello" else "ismaster"
     reply |= {writable: True}
@@ -122,12 +118,6 @@ def users_info(context: Context) -> Document:
     return {"users": []}
 
 
-@COMMANDS.add("hostInfo")
-def host_info(context: Context) -> Document:
-    """The machine's system."""
-    return {"system": {"hostname": platform.node()}, "os": {"type": platform.system()}}
-
-
 @COMMANDS.add("getCmdLineOpts")
 def command_line_options(context: Context) -> Document:
     """Says that test commands (fail points) are enabled, where drivers' suites look for it."""
@@ -137,14 +127,31 @@ def command_line_options(context: Context) -> Document:
 
 @COMMANDS.add("getParameter")
 def get_parameter(context: Context) -> Document:
-    """Two parameters."""
+    """Three parameters."""
     need_admin(context)
-    known = {"enableTestCommands": True, "requireApiVersion": False}
+    known = {
+        "enableTestCommands": True,
+        "requireApiVersion": False,
+        "transactionLifetimeLimitSeconds": context.sessions.lifetime,
+    }
     wanted = context.command.get("getParameter")
     names = known if wanted == "*" else [name for name in known if name in context.command]
     if not names:
         raise CommandError(72, "no option found to get")
     return {name: known[name] for name in names}
+
+
+@COMMANDS.add("setParameter")
+def set_parameter(context: Context) -> Document:
+    """How long the transactions that start from now on may live."""
+    need_admin(context)
+    seconds = context.command.get("transactionLifetimeLimitSeconds")
+    if seconds is None:
+        raise not_implemented(f"setting the parameter '{list(context.command)[1]}'")
+    if not is_number(seconds) or seconds < 1:
+        raise CommandError(2, f"transactionLifetimeLimitSeconds must be at least 1 second, not {seconds!r}")
+    was, context.sessions.lifetime = context.sessions.lifetime, float(seconds)
+    return {"was": was}
 
 
 @COMMANDS.add("configureFailPoint")

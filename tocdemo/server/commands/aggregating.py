@@ -17,14 +17,24 @@ from ..query.pipelines import run_pipeline
 from ..query.values import Document, order_key
 from ..storage import Change, check_namespace, duplicate_key, find_documents
 from .fields import whole_number
-from .finding import check_hint
+from .planning import choose
 from .table import Table, own_value
 
 COMMANDS = Table()
 _UNMATCHED = ("insert", "discard", "fail")
+_NO_SEARCH = (
+    "Using Atlas Search Database Commands and the $listSearchIndexes aggregation stage requires additional "
+    "configuration. Please connect to Atlas or an AtlasCLI local deployment to enable."
+)
 
 
-@COMMANDS.add("aggregate", collection=own_value, pipeline=list, cursor=dict)
+@COMMANDS.add(
+    "aggregate",
+    collection=own_value,
+    pipeline=list,
+    cursor=dict,
+    also="explain allowDiskUse bypassDocumentValidation collation hint let collectionUUID",
+)
 def aggregate(context: Context) -> Document:
     """Run a pipeline; the last stage may write, by $out or $merge."""
     command = context.command
@@ -34,7 +44,8 @@ def aggregate(context: Context) -> Document:
         raise CommandError(
             9, "The 'cursor' option is required, except for aggregate with the explain argument"
         )
-    check_hint(context, command.get("hint"))
+    if any(isinstance(stage, dict) and "$listSearchIndexes" in stage for stage in command["pipeline"]):
+        raise CommandError(31082, _NO_SEARCH)
     stages, ending = list(bind_pipeline(command["pipeline"], command.get("let"))), None
     if stages and isinstance(stages[-1], dict) and next(iter(stages[-1]), "") in ("$out", "$merge"):
         ending = stages.pop()
@@ -53,7 +64,14 @@ def aggregate(context: Context) -> Document:
     namespace = f"{context.database}.{name}"
     limited = bool(command.get("maxTimeMS"))
     cursors = context.cursors
-    return {"cursor": cursors.first_batch(namespace, iter(documents), None, size, limited=limited)}
+    cursor = cursors.first_batch(namespace, iter(documents), None, size, limited=limited, foretold=False)
+    return {"cursor": cursor}
+
+
+@COMMANDS.add("createSearchIndexes", "updateSearchIndex", "dropSearchIndex", collection=own_value)
+def change_search_indexes(context: Context) -> Document:
+    """What every MongoDB without Atlas answers."""
+    raise CommandError(31082, _NO_SEARCH)
 
 
 def _without_collection(context: Context, first: Any) -> list[Document]:
@@ -71,12 +89,13 @@ def _without_collection(context: Context, first: Any) -> list[Document]:
 def _start(context: Context, stages: list[Any]) -> list[Document]:
     """The collection's documents; a $match at the start finds one by its `_id` directly."""
     check_namespace(context.namespace)
-    table = context.storage.read(context.namespace, context.transaction)
-    if stages and isinstance(stages[0], dict) and list(stages[0]) == ["$match"]:
-        return (
-            list(find_documents(table, stages[0]["$match"])) if isinstance(stages[0]["$match"], dict) else []
-        )
-    return list(table.documents.values())
+    storage, hint = context.storage, context.command.get("hint")
+    first = stages[0].get("$match") if stages and isinstance(stages[0], dict) else None
+    query = first if isinstance(first, dict) else {}
+    found = find_documents(storage.read(context.namespace, context.transaction), query)
+    if hint:
+        return choose(storage.collections.get(context.namespace), query, None, hint).walk(found, query)
+    return list(found)
 
 
 def _all(context: Context, name: str) -> list[Document]:

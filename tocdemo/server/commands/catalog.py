@@ -5,8 +5,6 @@ They must not know documents.
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import Int64
 
 from ..context import Context
@@ -25,14 +23,19 @@ _CREATE_OPTIONS = frozenset(
 )
 
 
-@COMMANDS.add("create", collection=own_value)
+@COMMANDS.add(
+    "create",
+    collection=own_value,
+    also="""size max storageEngine changeStreamPreAndPostImages expireAfterSeconds capped autoIndexId idIndex
+    validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation timeseries
+    clusteredIndex encryptedFields""",
+)
 def create(context: Context) -> Document:
     """Make an empty collection."""
     storage, namespace = context.storage, context.namespace
     options = {name: value for name, value in context.command.items() if name in _CREATE_OPTIONS}
-    existing = storage.collections.get(namespace)
-    if existing is not None:
-        if existing.options == options and context.transaction is None:
+    if storage.has(namespace, context.transaction):
+        if context.transaction is None and storage.collections[namespace].options == options:
             return {}
         raise CommandError(48, f"Collection {namespace} already exists.")
     check_namespace(namespace)
@@ -66,16 +69,18 @@ def drop_database(context: Context) -> Document:
     return {"dropped": context.database} if names else {}
 
 
-@COMMANDS.add("listDatabases", filter=dict)
+@COMMANDS.add("listDatabases", filter=dict, also="nameOnly authorizedDatabases")
 def list_databases(context: Context) -> Document:
-    """The databases, which are those that have a collection."""
+    """The databases: admin and local, which every server has, and those that have a collection."""
     need_admin(context)
-    names = dict.fromkeys(namespace.partition(".")[0] for namespace in context.storage.collections)
+    own = [namespace.partition(".")[0] for namespace in context.storage.collections]
+    names = dict.fromkeys(["admin", "local", *own])
     found: list[Document] = [{"name": name} for name in names]
     if not context.command.get("nameOnly"):
         for entry in found:
+            collections = context.storage.collections.items()
             size = sum(
-                len(_all_of(context, entry["name"], name)) for name in context.storage.names(entry["name"])
+                len(c.table.documents) for ns, c in collections if ns.partition(".")[0] == entry["name"]
             )
             entry |= {"sizeOnDisk": Int64(size), "empty": size == 0}
     found = list(filter(compile_query(bound_query(context, "filter")), found))
@@ -84,11 +89,7 @@ def list_databases(context: Context) -> Document:
     return {"databases": found, "totalSize": Int64(sum(entry["sizeOnDisk"] for entry in found))}
 
 
-def _all_of(context: Context, database: str, name: str) -> Any:
-    return context.storage.collections[f"{database}.{name}"].table.documents
-
-
-@COMMANDS.add("listCollections", filter=dict, cursor=dict)
+@COMMANDS.add("listCollections", filter=dict, cursor=dict, also="nameOnly authorizedCollections")
 def list_collections(context: Context) -> Document:
     """The collections of a database."""
     found = []

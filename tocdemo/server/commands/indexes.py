@@ -13,21 +13,33 @@ from ..query.matching import compile_query
 from ..query.values import Document, is_number
 from ..storage import Collection, Index, check_namespace
 from .catalog import cursor_of, existing_collection
-from .fields import check_supported
+from .fields import check_supported, words
 from .table import Table, own_value
 
 COMMANDS = Table()
+# The fields of NewIndexSpec in MongoDB's src/mongo/db/create_indexes.idl.
+_OPTIONS = words(
+    """v key name ns background unique hidden partialFilterExpression sparse expireAfterSeconds storageEngine
+    weights default_language language_override textIndexVersion 2dsphereIndexVersion bits min max bucketSize
+    collation wildcardProjection columnstoreProjection columnstoreCompressor coarsestIndexedLevel
+    finestIndexedLevel dropDups originalSpec clustered prepareUnique"""
+)
 
 
-@COMMANDS.add("createIndexes", collection=own_value, indexes=list)
+@COMMANDS.add(
+    "createIndexes",
+    collection=own_value,
+    indexes=list,
+    also="v commitQuorum ignoreUnknownIndexOptions returnOnStart",
+)
 def create_indexes(context: Context) -> Document:
     """Make indexes. Unique ones are held to; the others are only listed, for every query scans."""
     storage, namespace = context.storage, context.namespace
     specifications = [_specification(entry) for entry in context.command["indexes"]]
     if not specifications:
         raise CommandError(2, "Must specify at least one index to create")
-    created = namespace not in storage.collections
-    if context.transaction is not None and not created:
+    created = not storage.has(namespace, context.transaction)
+    if context.transaction is not None and namespace in context.transaction.snapshot:
         raise CommandError(
             263, "Cannot create new indexes on existing collection in a multi-document transaction."
         )
@@ -68,6 +80,8 @@ def _specification(entry: Any) -> Document:
         if isinstance(direction, bool) or not is_number(direction) or not direction:
             raise CommandError(67, f"Values in the index key pattern must be numbers other than 0: {path}")
     check_supported("collation", entry.get("collation"))
+    for unknown in entry.keys() - _OPTIONS:
+        raise CommandError(197, f"The field '{unknown}' is not valid for an index specification.")
     return {"v": 2, **entry}
 
 

@@ -18,11 +18,15 @@ from ..query.updating import Update
 from ..query.values import Document, encode
 from ..storage import Change, check_namespace, check_storable
 from .fields import MAX_BATCH, check_supported
-from .finding import bound_query, check_hint, found_documents
+from .finding import bound_query, found_documents
 from .table import Table, own_value
 
 COMMANDS = Table()
-_STATEMENT_FIELDS = frozenset({"q", "u", "multi", "upsert", "arrayFilters", "collation", "hint", "limit"})
+_STATEMENT_FIELDS = {
+    "updates": frozenset({"q", "u", "c", "multi", "upsert", "arrayFilters", "collation", "hint"}),
+    "deletes": frozenset({"q", "limit", "collation", "hint"}),
+}
+_BATCH = "ordered bypassDocumentValidation let"
 
 
 def _statements(context: Context, field: str) -> list[Document]:
@@ -34,9 +38,10 @@ def _statements(context: Context, field: str) -> list[Document]:
             16, f"Write batch sizes must be between 1 and {MAX_BATCH}. Got {len(statements)} operations."
         )
     check_namespace(context.namespace)
-    if field != "documents":
-        for name in set().union(*statements) - _STATEMENT_FIELDS:
-            raise CommandError(40415, f"BSON field '{field}.{name}' is an unknown field.")
+    known = _STATEMENT_FIELDS.get(field)
+    for statement in statements if known else ():
+        for name in () if statement.keys() <= known else statement.keys() - known:
+            raise CommandError(40415, f"BSON field '{context.name}.{field}.{name}' is an unknown field.")
     return statements
 
 
@@ -56,7 +61,7 @@ def _run_statements(
     return {"writeErrors": errors} if errors else {}
 
 
-@COMMANDS.add("insert", collection=own_value, documents=list)
+@COMMANDS.add("insert", collection=own_value, documents=list, also="ordered bypassDocumentValidation")
 def insert(context: Context) -> Document:
     """Insert documents."""
     done = 0
@@ -70,19 +75,18 @@ def insert(context: Context) -> Document:
     return {"n": done, **errors}
 
 
-@COMMANDS.add("update", collection=own_value, updates=list)
+@COMMANDS.add("update", collection=own_value, updates=list, also=_BATCH)
 def update(context: Context) -> Document:
     """Update, replace or upsert documents."""
     reply: Document = {"n": 0, "nModified": 0}
     upserted: list[Document] = []
 
     def run(index: int, statement: Document) -> None:
-        _check_statement(context, statement)
+        check_supported("collation", statement.get("collation"))
         compiled = _compile_update(context, statement.get("u"), _filter(context, statement), statement)
-        multi = bool(statement.get("multi"))
-        if multi and compiled.is_replacement:
+        if statement.get("multi") and compiled.is_replacement:
             raise CommandError(9, "multi update is not supported for replacement-style update")
-        outcome = _update(context, compiled, multi=multi, upsert=bool(statement.get("upsert")))
+        outcome = _update(context, compiled, statement)
         reply["n"] += outcome.matched
         reply["nModified"] += outcome.modified
         if outcome.upserted is not None:
@@ -106,11 +110,6 @@ def _compile_update(context: Context, update: Any, query: Document, statement: D
     return Update(bound, query, statement.get("arrayFilters"))
 
 
-def _check_statement(context: Context, statement: Document) -> None:
-    check_supported("collation", statement.get("collation"))
-    check_hint(context, statement.get("hint"))
-
-
 @dataclass
 class _Outcome:
     matched: int = 0
@@ -121,14 +120,13 @@ class _Outcome:
     error: CommandError | None = None
 
 
-def _update(
-    context: Context, compiled: Update, *, multi: bool, upsert: bool, sort: Document | None = None
-) -> _Outcome:
-    """One statement: everything is computed first, then written, so that a blocked one can run again as a
-    whole.
+def _update(context: Context, compiled: Update, statement: Document) -> _Outcome:
+    """One statement, or the command findAndModify: everything is computed first, then written, so that a
+    blocked one can run again as a whole.
     """
     storage, namespace, transaction = context.storage, context.namespace, context.transaction
-    found = found_documents(context, compiled.query, sort=sort, limit=0 if multi else 1)
+    sort, hint, limit = statement.get("sort"), statement.get("hint"), 0 if statement.get("multi") else 1
+    found = found_documents(context, compiled.query, sort=sort, limit=limit, hint=hint)
     outcome = _Outcome()
     changes: list[Change] = []
     for old in found:
@@ -142,7 +140,7 @@ def _update(
             break
         outcome.matched += 1
         outcome.before, outcome.after = old, new
-    if outcome.matched == 0 and outcome.error is None and upsert:
+    if outcome.matched == 0 and outcome.error is None and statement.get("upsert"):
         outcome.upserted = outcome.after = storage.insert(namespace, compiled.insert(), transaction)
         return outcome
     if changes:
@@ -156,18 +154,19 @@ def _same(old: Document, new: Document) -> bool:
     return old == new and encode(old) == encode(new)
 
 
-@COMMANDS.add("delete", collection=own_value, deletes=list)
+@COMMANDS.add("delete", collection=own_value, deletes=list, also=_BATCH)
 def delete(context: Context) -> Document:
     """Delete documents."""
     done = 0
 
     def run(_: int, statement: Document) -> None:
         nonlocal done
-        _check_statement(context, statement)
+        check_supported("collation", statement.get("collation"))
         limit = statement.get("limit")
         if limit not in (0, 1):
             raise CommandError(9, f"The limit field in delete objects must be 0 or 1. Got {limit}")
-        found = list(found_documents(context, _filter(context, statement), limit=int(limit)))
+        query, hint = _filter(context, statement), statement.get("hint")
+        found = list(found_documents(context, query, limit=int(limit), hint=hint))
         if found:
             changes = [Change(old, None) for old in found]
             context.storage.write(context.namespace, changes, context.transaction)
@@ -184,12 +183,12 @@ def delete(context: Context) -> Document:
     sort=dict,
     fields=dict,
     update=(dict, list),
+    also="remove new upsert bypassDocumentValidation arrayFilters hint let collation",
 )
 def find_and_modify(context: Context) -> Document:
     """Change or remove one document and return it."""
     command, query = context.command, bound_query(context, "query")
     check_namespace(context.namespace)
-    check_hint(context, command.get("hint"))
     project = compile_projection(command.get("fields"), query)
     if command.get("remove"):
         if "update" in command or command.get("new"):
@@ -204,7 +203,8 @@ def find_and_modify(context: Context) -> Document:
 
 
 def _remove_one(context: Context, query: Document) -> Document | None:
-    old = next(found_documents(context, query, sort=context.command.get("sort"), limit=1), None)
+    sort, hint = context.command.get("sort"), context.command.get("hint")
+    old = next(found_documents(context, query, sort=sort, limit=1, hint=hint), None)
     if old is not None:
         context.storage.write(context.namespace, [Change(old, None)], context.transaction)
     return old
@@ -212,8 +212,7 @@ def _remove_one(context: Context, query: Document) -> Document | None:
 
 def _modify_one(context: Context, compiled: Update) -> tuple[Document | None, Document]:
     command = context.command
-    upsert, sort = bool(command.get("upsert")), command.get("sort")
-    outcome = context.attempt(lambda: _update(context, compiled, multi=False, upsert=upsert, sort=sort))
+    outcome = context.attempt(_update, context, compiled, command)
     if outcome.error is not None:
         raise outcome.error
     last: Document = {"n": outcome.matched, "updatedExisting": outcome.matched > 0}

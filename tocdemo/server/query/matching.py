@@ -1,7 +1,6 @@
 """Queries: a filter document becomes a function that says whether a document matches.
 
-It is ours rather than mongomock's because there `1` matches `True`, half of BSON's types do not compare, and
-every document is searched afresh. It must not know where the documents come from.
+It must not know where the documents come from.
 
 Source: "Query and Projection Operators" in MongoDB's manual.
 """
@@ -15,7 +14,7 @@ from typing import Any
 from bson import Regex
 
 from ..errors import CommandError, not_implemented
-from .expressions import compile_expression
+from .expressions import compile_condition
 from .query_operators import OPERATORS, Condition, any_item, equals, is_operators, negate, regex
 from .values import MISSING, Document, Predicate, leaves
 
@@ -42,7 +41,7 @@ def _clause(name: str, condition: Any) -> Predicate:
     if name in ("$and", "$or", "$nor"):
         return _logical(name, condition)
     if name == "$expr":
-        return compile_expression(condition)
+        return compile_condition(condition)
     if name in ("$alwaysTrue", "$alwaysFalse"):
         return lambda _: name == "$alwaysTrue"
     if name in _UNSUPPORTED_TOP:

@@ -8,15 +8,15 @@ Source: "Query and Projection Operators" in MongoDB's manual.
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable
 from typing import Any
 
-from bson import Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Decimal128, MaxKey, MinKey, Regex
 
 from ..errors import CommandError
-from .values import MISSING, Predicate, is_number, order_key
+from .numbers import to_decimal, to_double, to_whole
+from .values import MISSING, Predicate, is_number, is_text, order_key, type_name
 
 # A condition is tested against the list of all values that its path reaches.
 Condition = Callable[[list[Any]], bool]
@@ -60,9 +60,15 @@ def _equality(operand: Any) -> Predicate:
     return lambda value: value is not MISSING and order_key(value) == key
 
 
+def _no_regex(operand: Any) -> Any:
+    if isinstance(operand, Regex | re.Pattern):
+        raise CommandError(2, "Can't have regex as arg to a comparison, but to $eq, $in and $not")
+    return operand
+
+
 def _comparison(accept: Callable[[Any, Any], bool], *, equal: bool) -> Callable[[Any], Condition]:
     def make(operand: Any) -> Condition:
-        key = order_key(operand)
+        key = order_key(_no_regex(operand))
         everything = isinstance(operand, MinKey | MaxKey)
 
         def test(value: Any) -> bool:
@@ -100,17 +106,24 @@ def _exists(operand: Any) -> Condition:
     return lambda found: all(value is MISSING for value in found)
 
 
+def regex_flags(options: str) -> int:
+    """Python's flags for `$options`, letters of "imsxu". CommandError 51108 for another letter."""
+    flags = 0
+    for option in options:
+        if option not in "imsxu":
+            raise CommandError(51108, f"invalid flag in regex options: {option}")
+        flags |= {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "u": 0}[option]
+    return flags
+
+
 def regex(pattern: Any, options: str) -> Predicate:
     """Whether a string fits a pattern (a string or a compiled one) with `$options`, letters of "imsxu"."""
     flags = 0
     if isinstance(pattern, Regex | re.Pattern):
         flags, pattern = int(pattern.flags) & ~re.UNICODE, pattern.pattern
-    if not isinstance(pattern, str) or not isinstance(options, str):
+    if not is_text(pattern) or not is_text(options):
         raise CommandError(2, "$regex and $options have to be strings")
-    for option in options:
-        if option not in "imsxu":
-            raise CommandError(51108, f"invalid flag in regex options: {option}")
-        flags |= {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "u": 0}[option]
+    flags |= regex_flags(options)
     try:
         compiled = re.compile(pattern, flags & ~re.LOCALE)
     except (re.error, RecursionError, OverflowError) as error:
@@ -126,63 +139,52 @@ def regex(pattern: Any, options: str) -> Predicate:
 
 
 def _size(operand: Any) -> Condition:
-    if not is_number(operand) or operand != int(operand) or operand < 0:
+    size = to_whole(operand, 64) if is_number(operand) else None
+    if size is None or size < 0:
         raise CommandError(2, f"Failed to parse $size. Expected a non-negative whole number: {operand}")
-    return lambda found: any(isinstance(value, list) and len(value) == operand for value in found)
+    return lambda found: any(isinstance(value, list) and len(value) == size for value in found)
+
+
+def _cut(number: Any) -> int | None:
+    """A number without its fraction; None for what no long can hold, and for what is no number."""
+    if not is_number(number) or not abs(to_double(number)) < 2**63:
+        return None
+    return int(to_decimal(number) if isinstance(number, Decimal128) else number)
 
 
 def _modulo(operand: Any) -> Condition:
-    if not isinstance(operand, list) or len(operand) != 2 or not all(map(is_number, operand)):
+    divisor, remainder = (
+        map(_cut, operand) if isinstance(operand, list) and len(operand) == 2 else (None, None)
+    )
+    if divisor is None or remainder is None:
         raise CommandError(2, "malformed mod, needs to be an array of two numbers")
-    divisor, remainder = (int(_float(number)) for number in operand)
     if divisor == 0:
         raise CommandError(2, "divisor cannot be 0")
 
     def test(value: Any) -> bool:
-        if not is_number(value) or _float(value) - _float(value) != 0:  # NaN and the infinities
-            return False
-        whole = int(_float(value))
-        return abs(whole) % abs(divisor) * (1 if whole >= 0 else -1) == remainder
+        whole = _cut(value)
+        return whole is not None and abs(whole) % abs(divisor) * (1 if whole >= 0 else -1) == remainder
 
     return any_item(test)
 
 
-def _float(number: Any) -> Any:
-    return number.to_decimal() if isinstance(number, Decimal128) else number
-
-
-_TYPES: dict[str, tuple[int, Predicate]] = {
-    "double": (1, lambda v: isinstance(v, float)),
-    "string": (2, lambda v: isinstance(v, str) and not isinstance(v, Code)),
-    "object": (3, lambda v: isinstance(v, dict | DBRef)),
-    "array": (4, lambda v: isinstance(v, list)),
-    "binData": (5, lambda v: isinstance(v, bytes)),
-    "undefined": (6, lambda v: False),
-    "objectId": (7, lambda v: isinstance(v, ObjectId)),
-    "bool": (8, lambda v: isinstance(v, bool)),
-    "date": (9, lambda v: isinstance(v, datetime.datetime | DatetimeMS)),
-    "null": (10, lambda v: v is None),
-    "regex": (11, lambda v: isinstance(v, Regex | re.Pattern)),
-    "javascript": (13, lambda v: isinstance(v, Code)),
-    "int": (16, lambda v: isinstance(v, int) and not isinstance(v, bool | Int64) and -(2**31) <= v < 2**31),
-    "timestamp": (17, lambda v: isinstance(v, Timestamp)),
-    "long": (18, lambda v: isinstance(v, Int64) or (isinstance(v, int) and not -(2**31) <= v < 2**31)),
-    "decimal": (19, lambda v: isinstance(v, Decimal128)),
-    "minKey": (-1, lambda v: isinstance(v, MinKey)),
-    "maxKey": (127, lambda v: isinstance(v, MaxKey)),
-    "number": (0, is_number),
-}
+TYPE_CODES = {
+    "double": 1, "string": 2, "object": 3, "array": 4, "binData": 5, "undefined": 6, "objectId": 7,
+    "bool": 8, "date": 9, "null": 10, "regex": 11, "dbPointer": 12, "javascript": 13, "symbol": 14,
+    "javascriptWithScope": 15, "int": 16, "timestamp": 17, "long": 18, "decimal": 19, "minKey": -1,
+    "maxKey": 127,
+}  # fmt: skip
+_NUMBERS = frozenset({"double", "int", "long", "decimal"})
 
 
 def _type(operand: Any) -> Condition:
-    names = operand if isinstance(operand, list) else [operand]
-    tests = []
-    for name in names:
-        found = [test for key, (code, test) in _TYPES.items() if name == key or (name == code and code)]
-        if not found:
+    wanted: set[str] = set()
+    for name in operand if isinstance(operand, list) else [operand]:
+        found = {key for key, code in TYPE_CODES.items() if name in (key, code)}
+        if not found and name != "number":
             raise CommandError(2, f"Unknown type name alias or code: {name}")
-        tests += found
-    return any_item(lambda value: value is not MISSING and any(test(value) for test in tests))
+        wanted |= found or _NUMBERS
+    return any_item(lambda value: type_name(value) in wanted)
 
 
 def _bits(wanted: Callable[[int, int], bool]) -> Callable[[Any], Condition]:
@@ -191,9 +193,9 @@ def _bits(wanted: Callable[[int, int], bool]) -> Callable[[Any], Condition]:
 
         def test(value: Any) -> bool:
             if isinstance(value, bytes):
-                value = int.from_bytes(value, "little")
-            whole = is_number(value) and not isinstance(value, Decimal128) and value == value // 1
-            return whole and wanted(int(value), mask)
+                return wanted(int.from_bytes(value, "little"), mask)
+            whole = to_whole(value, 64) if is_number(value) and not isinstance(value, Decimal128) else None
+            return whole is not None and wanted(whole, mask)
 
         return any_item(test)
 
@@ -205,14 +207,15 @@ def _bit_mask(operand: Any) -> int:
         return sum({1 << bit for bit in operand})
     if isinstance(operand, bytes):
         return int.from_bytes(operand, "little")
-    if is_number(operand) and operand >= 0:
-        return int(operand)
+    mask = to_whole(operand, 64) if is_number(operand) else None
+    if mask is not None and mask >= 0:
+        return mask
     raise CommandError(9, "a bit mask must be a number, bit positions or binary data")
 
 
 OPERATORS: dict[str, Callable[[Any], Condition]] = {
-    "$eq": equals,
-    "$ne": lambda operand: negate(equals(operand)),
+    "$eq": lambda operand: any_item(_equality(operand)),  # a regex equals itself here, and is no pattern
+    "$ne": lambda operand: negate(any_item(_equality(_no_regex(operand)))),
     "$gt": _comparison(lambda a, b: a > b, equal=False),
     "$gte": _comparison(lambda a, b: a >= b, equal=True),
     "$lt": _comparison(lambda a, b: a < b, equal=False),

@@ -8,18 +8,21 @@ Source: "Update Operators" in MongoDB's manual.
 from __future__ import annotations
 
 import datetime
+import operator
 import time
 from collections.abc import Callable
 from typing import Any
 
-from bson import Decimal128, Int64, Timestamp
+from bson import Timestamp
 
-from ..errors import CommandError
+from ..errors import CommandError, expect
 from .matching import compile_query
+from .numbers import combine, to_whole
 from .paths import child, container, put, set_path
-from .values import MISSING, Document, is_number, order_key, sort_documents
+from .values import MISSING, Document, Predicate, is_number, order_key, sort_documents, type_name
 
 Operator = Callable[[Document, str, Any], None]
+Check = Callable[[str, Any], Any]
 
 
 def _unset(document: Document, path: str, _operand: Any) -> None:
@@ -30,41 +33,30 @@ def _unset(document: Document, path: str, _operand: Any) -> None:
         holder[last] = None
 
 
-def _arithmetic(operator: str, combine: Callable[[Any, Any], Any]) -> Operator:
+def _arithmetic(name: str, combination: Callable[[Any, Any], Any]) -> Operator:
     def change(document: Document, path: str, operand: Any) -> None:
-        if not is_number(operand):
-            message = f"Cannot {operator[1:]} with non-numeric argument: {{{path}: {operand!r}}}"
-            raise CommandError(14, message)
         holder, last = container(document, path, create=True)
         current = child(holder, last)
         if current is MISSING:
-            current = type(operand)(0) if operator == "$mul" and not isinstance(operand, Decimal128) else 0
-            if operator == "$inc":
-                put(holder, last, operand)
-                return
-        if not is_number(current):
-            message = f"Cannot apply {operator} to a value of non-numeric type at '{path}'"
-            raise CommandError(14, message)
-        put(holder, last, _numeric(current, operand, combine, operator))
+            put(holder, last, operand if name == "$inc" else combine(combination, [0, operand]))
+            return
+        expect(is_number(current), 14, f"Cannot apply {name} to a value of non-numeric type at '{path}'")
+        try:
+            put(holder, last, combine(combination, (current, operand), strict=True))
+        except OverflowError:
+            message = f"Failed to apply {name} operations to current value ({current}): over 64 bits"
+            raise CommandError(2, message) from None
 
     return change
 
 
-def _numeric(one: Any, other: Any, combine: Callable[[Any, Any], Any], operator: str) -> Any:
-    """Combine two numbers; the result has the wider of their BSON types."""
-    if isinstance(one, Decimal128) or isinstance(other, Decimal128):
-        numbers = [n.to_decimal() if isinstance(n, Decimal128) else n for n in (one, other)]
-        numbers = [Decimal128(str(n)).to_decimal() if isinstance(n, float) else n for n in numbers]
-        return Decimal128(combine(*numbers))
-    result = combine(one, other)
-    if isinstance(result, float):
-        return result
-    if not -(2**63) <= result < 2**63:
-        raise CommandError(
-            2, f"Failed to apply {operator} operations to current value: the result is over 64 bits"
+def _check_number(name: str) -> Check:
+    def check(path: str, operand: Any) -> None:
+        expect(
+            is_number(operand), 14, f"Cannot {name[1:]} with non-numeric argument: {{{path}: {operand!r}}}"
         )
-    wide = isinstance(one, Int64) or isinstance(other, Int64) or not -(2**31) <= result < 2**31
-    return Int64(result) if wide else int(result)
+
+    return check
 
 
 def _bound(keep_operand: Callable[[Any, Any], bool]) -> Operator:
@@ -77,23 +69,32 @@ def _bound(keep_operand: Callable[[Any, Any], bool]) -> Operator:
     return change
 
 
+_BITS: dict[str, Callable[[Any, Any], Any]] = {"and": int.__and__, "or": int.__or__, "xor": int.__xor__}
+
+
 def _bit(document: Document, path: str, operand: Any) -> None:
     holder, last = container(document, path, create=True)
     current = child(holder, last)
     value = 0 if current is MISSING else current
-    if not isinstance(operand, dict) or not operand or isinstance(value, bool) or not isinstance(value, int):
-        raise CommandError(2, f"$bit needs an integer field and {{and|or|xor: integer}} at '{path}'")
+    whole = type_name(value) in ("int", "long")
+    expect(whole, 2, f"Cannot apply $bit to a value of non-integral type at '{path}'")
     for name, mask in operand.items():
-        if name not in ("and", "or", "xor") or not isinstance(mask, int) or isinstance(mask, bool):
-            raise CommandError(2, f"The $bit modifier only supports 'and', 'or', and 'xor', not '{name}'")
-        combine = {"and": int.__and__, "or": int.__or__, "xor": int.__xor__}[name]
-        value = _numeric(value, mask, combine, "$bit")
+        value = combine(_BITS[name], (value, mask))
     put(holder, last, value)
 
 
+def _check_bit(path: str, operand: Any) -> None:
+    expect(isinstance(operand, dict) and operand != {}, 2, f"$bit needs {{and|or|xor: integer}} at '{path}'")
+    for name, mask in operand.items():
+        known = name in _BITS and type_name(mask) in ("int", "long")
+        expect(known, 2, f"The $bit modifier only supports 'and', 'or', and 'xor', not '{name}'")
+
+
+def _check_rename(path: str, operand: Any) -> None:
+    expect(isinstance(operand, str), 2, f"The 'to' field for $rename must be a string: {path}")
+
+
 def _rename(document: Document, path: str, operand: Any) -> None:
-    if not isinstance(operand, str):
-        raise CommandError(2, f"The 'to' field for $rename must be a string: {path}")
     holder, last = container(document, path, create=False)
     if isinstance(holder, list):
         raise CommandError(2, f"The source field '{path}' of $rename cannot be an array element")
@@ -101,12 +102,13 @@ def _rename(document: Document, path: str, operand: Any) -> None:
         set_path(document, operand, holder.pop(last))
 
 
+def _check_current_date(path: str, operand: Any) -> None:
+    known = isinstance(operand, bool) or operand in ({"$type": "date"}, {"$type": "timestamp"})
+    expect(known, 2, "$currentDate takes true, {$type: 'date'} or {$type: 'timestamp'}")
+
+
 def _current_date(document: Document, path: str, operand: Any) -> None:
-    kind = (
-        operand.get("$type") if isinstance(operand, dict) else "date" if isinstance(operand, bool) else None
-    )
-    if kind not in ("date", "timestamp"):
-        raise CommandError(2, "$currentDate takes true, {$type: 'date'} or {$type: 'timestamp'}")
+    kind = operand["$type"] if isinstance(operand, dict) else "date"
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     value = now.replace(microsecond=now.microsecond // 1000 * 1000)
     set_path(document, path, Timestamp(int(time.time()), 1) if kind == "timestamp" else value)
@@ -130,79 +132,98 @@ def _array(document: Document, path: str, operator: str, *, create: bool) -> lis
 _PUSH_CLAUSES = {"$each", "$position", "$slice", "$sort"}
 
 
+def _check_push(path: str, operand: Any) -> None:
+    if not isinstance(operand, dict) or "$each" not in operand:
+        return
+    for unknown in set(operand) - _PUSH_CLAUSES:
+        raise CommandError(2, f"Unrecognized clause in $push: {unknown}")
+    found = type_name(operand["$each"])
+    expect(
+        found == "array", 2, f"The argument to $each in $push must be an array but it was of type: {found}"
+    )
+    for clause in {"$position", "$slice"} & set(operand):
+        value = operand[clause]
+        whole = is_number(value) and to_whole(value, 64) is not None
+        expect(whole, 2, f"The value for {clause} must be an integer value, not {value!r}")
+    order = operand.get("$sort", 1)
+    directions = list(order.values()) if isinstance(order, dict) else [order]
+    if not directions or not all(is_number(way) and to_whole(way) in (1, -1) for way in directions):
+        raise CommandError(2, "The $sort element value must be either 1 or -1")
+
+
 def _push(document: Document, path: str, operand: Any) -> None:
     array = _array(document, path, "$push", create=True)
     assert array is not None
     if not isinstance(operand, dict) or "$each" not in operand:
         array.append(operand)
         return
-    for unknown in set(operand) - _PUSH_CLAUSES:
-        raise CommandError(2, f"Unrecognized clause in $push: {unknown}")
-    items = _each(operand, "$push")
-    position = _whole(operand.get("$position", len(array)), "$position")
-    array[position:position] = items
-    if "$sort" in operand:
-        array[:] = _sorted_items(array, operand["$sort"])
+    position = to_whole(operand.get("$position", len(array)), 64)
+    array[position:position] = operand["$each"]
+    order = operand.get("$sort")
+    if isinstance(order, dict):
+        array[:] = sort_documents(array, {path: to_whole(way) for path, way in order.items()})
+    elif order is not None:
+        array.sort(key=order_key, reverse=to_whole(order) == -1)
     if "$slice" in operand:
-        size = _whole(operand["$slice"], "$slice")
+        size = to_whole(operand["$slice"], 64) or 0
         array[:] = array[:size] if size >= 0 else array[size:]
 
 
-def _each(operand: Document, operator: str) -> list[Any]:
-    if not isinstance(operand["$each"], list):
-        raise CommandError(14, f"The argument to $each in {operator} must be an array")
-    return operand["$each"]
-
-
-def _whole(value: Any, clause: str) -> int:
-    if not is_number(value) or isinstance(value, Decimal128) or value != value // 1:
-        raise CommandError(2, f"The value for {clause} must be an integer value but was given {value!r}")
-    return int(value)
-
-
-def _sorted_items(array: list[Any], order: Any) -> list[Any]:
-    if isinstance(order, dict):
-        return sort_documents(array, order)
-    if order not in (1, -1):
-        raise CommandError(2, "The $sort element value must be either 1 or -1")
-    return sorted(array, key=order_key, reverse=order < 0)
+def _check_add_to_set(path: str, operand: Any) -> None:
+    if not isinstance(operand, dict) or next(iter(operand), "") != "$each":
+        return
+    found = type_name(operand["$each"])
+    expect(
+        found == "array", 14, f"The argument to $each in $addToSet must be an array but is of type {found}"
+    )
+    expect(len(operand) == 1, 2, f"Found unexpected fields after $each in $addToSet: {operand}")
 
 
 def _add_to_set(document: Document, path: str, operand: Any) -> None:
     array = _array(document, path, "$addToSet", create=True)
     assert array is not None
-    several = isinstance(operand, dict) and "$each" in operand
+    several = isinstance(operand, dict) and next(iter(operand), "") == "$each"
     present = set(map(order_key, array))
-    for item in _each(operand, "$addToSet") if several else [operand]:
+    for item in operand["$each"] if several else [operand]:
         if order_key(item) not in present:
             present.add(order_key(item))
             array.append(item)
 
 
+def _check_pop(path: str, operand: Any) -> None:
+    expect(
+        is_number(operand) and to_whole(operand) in (1, -1), 9, f"$pop expects 1 or -1, found: {operand!r}"
+    )
+
+
 def _pop(document: Document, path: str, operand: Any) -> None:
-    if operand not in (1, -1):
-        raise CommandError(9, f"$pop expects 1 or -1, found: {operand!r}")
     array = _array(document, path, "$pop", create=False)
     if array:
-        array.pop(-1 if operand == 1 else 0)
+        array.pop(-1 if to_whole(operand) == 1 else 0)
+
+
+def _compile_pull(operand: Any) -> Predicate:
+    """Whether an item goes: one that equals the operand, or a document that the operand as a query fits."""
+    if isinstance(operand, dict) and not next(iter(operand), "").startswith("$"):
+        query = compile_query(operand)
+        return lambda item: isinstance(item, dict) and query(item)
+    test = compile_query({"item": operand})
+    return lambda item: test({"item": item})
 
 
 def _pull(document: Document, path: str, operand: Any) -> None:
     array = _array(document, path, "$pull", create=False)
-    if array is None:
-        return
-    operators = isinstance(operand, dict) and next(iter(operand), "").startswith("$")
-    if isinstance(operand, dict) and not operators:
-        query = compile_query(operand)
-        array[:] = [item for item in array if not (isinstance(item, dict) and query(item))]
-        return
-    test = compile_query({"item": operand})
-    array[:] = [item for item in array if not test({"item": item})]
+    if array is not None:
+        unwanted = _compile_pull(operand)
+        array[:] = [item for item in array if not unwanted(item)]
+
+
+def _check_pull_all(path: str, operand: Any) -> None:
+    found = type_name(operand)
+    expect(found == "array", 2, f"$pullAll requires an array argument but was given a {found}")
 
 
 def _pull_all(document: Document, path: str, operand: Any) -> None:
-    if not isinstance(operand, list):
-        raise CommandError(2, "$pullAll requires an array argument")
     array = _array(document, path, "$pullAll", create=False)
     if array is not None:
         unwanted = set(map(order_key, operand))
@@ -213,8 +234,8 @@ OPERATORS: dict[str, Operator] = {
     "$set": set_path,
     "$setOnInsert": set_path,
     "$unset": _unset,
-    "$inc": _arithmetic("$inc", lambda a, b: a + b),
-    "$mul": _arithmetic("$mul", lambda a, b: a * b),
+    "$inc": _arithmetic("$inc", operator.add),
+    "$mul": _arithmetic("$mul", operator.mul),
     "$min": _bound(lambda new, old: new < old),
     "$max": _bound(lambda new, old: new > old),
     "$bit": _bit,
@@ -225,4 +246,17 @@ OPERATORS: dict[str, Operator] = {
     "$pop": _pop,
     "$pull": _pull,
     "$pullAll": _pull_all,
+}
+# What an operator refuses before it has a document.
+CHECKS: dict[str, Check] = {
+    "$inc": _check_number("$inc"),
+    "$mul": _check_number("$mul"),
+    "$bit": _check_bit,
+    "$rename": _check_rename,
+    "$currentDate": _check_current_date,
+    "$push": _check_push,
+    "$addToSet": _check_add_to_set,
+    "$pop": _check_pop,
+    "$pull": lambda path, operand: _compile_pull(operand),
+    "$pullAll": _check_pull_all,
 }

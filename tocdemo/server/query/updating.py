@@ -1,8 +1,6 @@
 """Updates: a document and an update in, a new document out; the old one is never touched.
 
-Written here rather than taken from mongomock, which changes documents in place (a failed update stays half
-applied), turns Int64 into int and knows neither array filters nor most positional paths. It must not know
-where documents are stored.
+It must not know where documents are stored.
 
 Source: "Update Operators" in MongoDB's manual.
 """
@@ -18,8 +16,8 @@ from bson import ObjectId
 from ..errors import CommandError
 from .matching import compile_query, equality_fields, positional_index
 from .paths import child, set_path
-from .pipelines import run_update_pipeline
-from .update_operators import OPERATORS
+from .pipelines import compile_update_pipeline
+from .update_operators import CHECKS, OPERATORS
 from .values import Document, Predicate, copy_document, order_key
 
 
@@ -43,6 +41,7 @@ class Update:
         if array_filters and (self.is_pipeline or self.is_replacement):
             raise CommandError(9, "arrayFilters may only be specified for an update with operators")
         if isinstance(update, list):
+            self._run_pipeline = compile_update_pipeline(update)
             return
         if self.is_replacement:
             _check_replacement(update)
@@ -78,7 +77,7 @@ class Update:
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **copy_document(self.update)}
         if self.is_pipeline:
-            changed = run_update_pipeline(document, self.update)
+            changed = self._run_pipeline(document)
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **changed}  # a pipeline may leave the _id out, which keeps it
         changed = copy_document(document)
@@ -191,6 +190,8 @@ def _check_operators(update: Document) -> bool:
                 raise CommandError(
                     52, f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage."
                 )
+            if operator in CHECKS:
+                CHECKS[operator](path, operand)
             paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
     if len(paths) < 2:
         return bool(paths) and "$[" in paths[0]

@@ -71,7 +71,7 @@ def order_key(value: Any) -> Key:
     if isinstance(value, list | tuple):
         return (25, *map(order_key, value))
     if isinstance(value, datetime.datetime):
-        return (45, (value.replace(tzinfo=None) - _EPOCH) // _MILLISECOND)
+        return (45, to_millis(value))
     return _rare_key(value)
 
 
@@ -105,6 +105,45 @@ def _rare_key(value: Any) -> Key:
     raise CommandError(2, f"cannot compare a value of type {type(value).__name__}")
 
 
+_TYPE_NAMES: dict[type, str] = {
+    float: "double", str: "string", dict: "object", list: "array", bytes: "binData", ObjectId: "objectId",
+    bool: "bool", datetime.datetime: "date", DatetimeMS: "date", type(None): "null", Regex: "regex",
+    re.Pattern: "regex", DBRef: "object", Int64: "long", Timestamp: "timestamp", Decimal128: "decimal",
+    MinKey: "minKey", MaxKey: "maxKey", _Missing: "missing",
+}  # fmt: skip
+
+
+def type_name(value: Any) -> str:
+    """BSON's name for the type of a value, "missing" for MISSING."""
+    if type(value) is int:
+        return "int" if -(2**31) <= value < 2**31 else "long"
+    if isinstance(value, Code):
+        return "javascript" if value.scope is None else "javascriptWithScope"
+    return next(_TYPE_NAMES[base] for base in type(value).__mro__ if base in _TYPE_NAMES)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a string; JavaScript, a kind of string in Python, is none in BSON."""
+    return isinstance(value, str) and type_name(value) == "string"
+
+
+def to_millis(date: Any) -> int:
+    """The milliseconds since 1970 of a datetime or a DatetimeMS."""
+    return int(date) if isinstance(date, DatetimeMS) else (date.replace(tzinfo=None) - _EPOCH) // _MILLISECOND
+
+
+def from_millis(millis: int) -> Any:
+    """The date of so many milliseconds since 1970; a DatetimeMS outside of the years 1 to 9999. CommandError
+    15 when 64 bits do not hold it.
+    """
+    if not -(2**63) <= millis < 2**63:
+        raise CommandError(15, "date overflow")
+    try:
+        return _EPOCH + millis * _MILLISECOND
+    except OverflowError:
+        return DatetimeMS(millis)
+
+
 def leaves(value: Any, parts: list[str], position: int = 0) -> Iterator[Any]:
     """The values that a dotted path reaches from a document (or from what lies below it), arrays of documents
     walked through, MISSING where a field is not. `parts` is the path, split at its dots; `position` says how
@@ -132,7 +171,7 @@ def sort_documents(documents: list[Document], order: Document) -> list[Document]
     """The documents sorted as `sort` says: field to 1 or -1; an array sorts by its least (or greatest)
     item.
     """
-    _check_sort(order)
+    check_sort(order)
     for path, direction in reversed(order.items()):
         if path == "$natural":
             documents = documents[::direction]
@@ -141,7 +180,8 @@ def sort_documents(documents: list[Document], order: Document) -> list[Document]
     return documents
 
 
-def _check_sort(order: Document) -> None:
+def check_sort(order: Document) -> None:
+    """Refuse (15975, 238) an order that is none, or by an expression."""
     for path, direction in order.items():
         if isinstance(direction, dict):
             raise CommandError(238, f"sorting by an expression is not implemented: {path}")

@@ -24,7 +24,7 @@ from .collections import (
     check_storable,
     duplicate_key,
 )
-from .transactions import Claims, Transaction
+from .transactions import Claims, Transaction, write_conflict
 
 _MAX_HISTORY = 32
 
@@ -32,15 +32,14 @@ _MAX_HISTORY = 32
 class Storage:
     """All collections of one server.
 
-    `lock` is a condition that is held during every call, and notified whenever a transaction ends; `clock` is
-    the logical time of the last write, as `operationTime` reports it; `on_end` is called with each
-    transaction that ends, before the waiting ones wake up.
+    `lock` is a condition that is held during every call, and notified whenever a transaction ends; `on_end`
+    is called with each transaction that ends, before the waiting ones wake up.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Condition()
         self.collections: dict[str, Collection] = {}
-        self.clock = Timestamp(int(time.time()), 1)
+        self._clock = (int(time.time()), 1)
         self.on_end: Callable[[Transaction], None] = lambda transaction: None
         self._claims = Claims()
         self._history: OrderedDict[Timestamp, dict[str, Table]] = OrderedDict()
@@ -53,6 +52,12 @@ class Storage:
             return transaction.tables.get(namespace) or transaction.snapshot.get(namespace, EMPTY)
         collection = self.collections.get(namespace)
         return collection.table if collection else EMPTY
+
+    def has(self, namespace: str, transaction: Transaction | None) -> bool:
+        """Whether the collection is there, as a command sees it."""
+        if transaction is not None:
+            return namespace in transaction.snapshot or namespace in transaction.writes
+        return namespace in self.collections
 
     def snapshot(self) -> dict[str, Table]:
         """All tables as they are now."""
@@ -106,7 +111,8 @@ class Storage:
             self._write_live(collection, change)
 
     def _write_live(self, collection: Collection, change: Change) -> None:
-        collection.check_unique(collection.table, change)
+        if change.old is None or collection.unique_indexes:
+            collection.check_unique(collection.table, change)
         collection.writable().put(change.key, change.new, collection.unique_indexes)
         if self._claims.watching:
             self._claims.note(collection.touched(change))
@@ -128,7 +134,11 @@ class Storage:
         return self._claims.begin(self.snapshot())
 
     def commit(self, transaction: Transaction) -> None:
-        """Publish everything that the transaction wrote, at once."""
+        """Publish everything that the transaction wrote, at once. CommandError 112 when it made a collection
+        that somebody else has made since (MongoDB's jstests/core/txns/create_collection_parallel.js).
+        """
+        if any(name in self.collections and name not in transaction.snapshot for name in transaction.writes):
+            raise write_conflict()
         for namespace, writes in transaction.writes.items():
             collection = self.collection(namespace)
             table = collection.writable()
@@ -152,8 +162,13 @@ class Storage:
 
     def tick(self) -> None:
         """Move the logical clock on."""
-        now, last = int(time.time()), self.clock
-        self.clock = Timestamp(now, 1) if now > last.time else Timestamp(last.time, last.inc + 1)
+        now, (seconds, count) = int(time.time()), self._clock
+        self._clock = (now, 1) if now > seconds else (seconds, count + 1)
+
+    @property
+    def clock(self) -> Timestamp:
+        """The logical time of the last write, as `operationTime` reports it."""
+        return Timestamp(*self._clock)
 
     # --- collections and indexes
 

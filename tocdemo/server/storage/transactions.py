@@ -100,7 +100,7 @@ class Claims:
             if owner is transaction:
                 continue
             if owner is not None or max(whole, self._written.get(claim, 0)) > since:
-                raise _write_conflict()
+                raise write_conflict()
 
     def note(self, claims: Iterable[Claim]) -> None:
         """Remember that these keys were written just now."""
@@ -117,7 +117,7 @@ def _whole(namespace: str) -> Claim:
     return (namespace, "", ())
 
 
-def _write_conflict() -> CommandError:
+def write_conflict() -> CommandError:
     """The error 112."""
     message = (
         "WriteConflict error: this operation conflicted with another operation. "

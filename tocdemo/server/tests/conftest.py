@@ -3,7 +3,7 @@
 import pymongo
 import pytest
 
-from tocdemo.server import EmbeddedServer, Limits
+from tocdemo.server import EmbeddedServer
 
 
 @pytest.fixture
@@ -14,7 +14,14 @@ def standalone():
 
 @pytest.fixture
 def replica_set():
-    with EmbeddedServer(replica_set="rs0", limits=Limits(idle=0.5, orphaned=0.2)) as server:
+    with EmbeddedServer(replica_set="rs0") as server:
+        yield server
+
+
+@pytest.fixture
+def short_lived():
+    """A replica set on which a transaction lives for half a second."""
+    with EmbeddedServer(replica_set="rs0", transaction_lifetime=0.5) as server:
         yield server
 
 

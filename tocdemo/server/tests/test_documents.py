@@ -1,4 +1,4 @@
-"""Queries, updates, projections and pipelines: what MongoDB answers, also where mongomock would not."""
+"""Queries, updates, projections and pipelines: what MongoDB answers."""
 
 import datetime
 
@@ -73,6 +73,16 @@ def rows(client):
 def test_a_query_finds_what_mongodb_finds(rows, query, expected):
     assert sorted(found["_id"] for found in rows.find(query)) == expected
     assert rows.count_documents(query) == len(expected)
+
+
+def test_a_regex_is_a_pattern_but_for_eq_and_a_comparison_takes_none(client):
+    client.d.c.insert_many([{"_id": 1, "a": "text"}, {"_id": 2, "a": Regex("t")}])
+    queries = [{"a": Regex("t")}, {"a": {"$in": [Regex("t")]}}, {"a": {"$eq": Regex("t")}}]
+    assert [[one["_id"] for one in client.d.c.find(query)] for query in queries] == [[1, 2], [1, 2], [2]]
+    for name in ("$ne", "$gt"):
+        with pytest.raises(OperationFailure, match="regex") as caught:
+            client.d.empty.find_one({"a": {name: Regex("t")}})
+        assert caught.value.code == 2
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,8 @@ def test_an_upsert_starts_from_the_query_and_says_what_it_made(client):
         ({"b.c": 1, "_id": 0}, {"b": {"c": 2}}),
         ({"b.c": 0, "_id": 0, "l": 0}, {"a": 1, "b": {"d": 3}}),
         ({"l": {"$slice": [1, 1]}, "a": 1}, {"_id": 1, "a": 1, "l": [{"n": 2}]}),
+        ({"l": {"$slice": 1}, "_id": 1}, {"_id": 1, "l": [{"n": 1}]}),
+        ({"b": {"c": 1}, "_id": 0}, {"b": {"c": 2}}),
         ({"l": {"$elemMatch": {"n": 2}}}, {"_id": 1, "l": [{"n": 2}]}),
         ({"l.n": 1}, {"_id": 1, "l": [{"n": 1}, {"n": 2}]}),
         ({"sum": {"$add": ["$a", 1]}, "_id": 0}, {"sum": 2}),
@@ -186,8 +198,10 @@ def test_an_upsert_starts_from_the_query_and_says_what_it_made(client):
 def test_a_projection_shows_what_mongodb_shows(client, projection, expected):
     client.d.c.insert_one({"_id": 1, "a": 1, "b": {"c": 2, "d": 3}, "l": [{"n": 1}, {"n": 2}]})
     assert client.d.c.find_one({}, projection) == expected
-    with pytest.raises(OperationFailure):
-        client.d.c.find_one({}, {"a": 1, "b": 0})
+    for wrong, code in (({"a": 1, "b": 0}, 31254), ({"a": {"$nope": 1}}, 31325)):
+        with pytest.raises(OperationFailure) as caught:
+            client.d.empty.find_one({}, wrong)
+        assert caught.value.code == code
 
 
 def test_a_batch_keeps_its_order_and_reports_errors_by_index(client):
@@ -309,7 +323,8 @@ def test_collections_and_databases_are_listed_made_renamed_and_dropped(client):
     client.d.c.create_index("a", name="by_a")
     client.e.c.insert_one({})
     assert sorted(client.d.list_collection_names()) == ["c", "made"]
-    assert set(client.list_database_names()) == {"d", "e"}
+    own = {"admin", "local"}  # every mongod has them: "Local Database" in the manual
+    assert set(client.list_database_names()) == {"d", "e"} | own
     assert [index["name"] for index in client.d.c.list_indexes()] == ["_id_", "by_a"]
     with pytest.raises(OperationFailure) as caught:
         client.d.c.create_index("a", name="other")
@@ -318,7 +333,7 @@ def test_collections_and_databases_are_listed_made_renamed_and_dropped(client):
     client.d.c.rename("renamed")
     assert sorted(client.d.list_collection_names()) == ["made", "renamed"]
     client.drop_database("d")
-    assert client.list_database_names() == ["e"]
+    assert set(client.list_database_names()) == {"e"} | own
 
 
 def test_an_unknown_field_of_a_statement_fails_the_whole_command(client):

@@ -59,6 +59,7 @@ class Interleavings(RuleBasedStateMachine):
         self.plain = Wire(SERVER[0])
         self.plain.command({"killAllSessions": [], "$db": "admin"})
         self.plain.command({"drop": "c", "$db": "d"})
+        self.plain.command({"create": "c", "$db": "d"})  # no transaction makes it: that is another conflict
         self.live, self.versions = {}, {}
         self.transactions = [None, None, None]
         self.numbers = [0, 0, 0]

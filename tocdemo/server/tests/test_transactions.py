@@ -135,11 +135,13 @@ def test_a_waiting_write_ends_with_its_max_time(replica_client, books):
         assert reply["writeErrors"][0]["code"] == 50
 
 
-def test_an_idle_transaction_gives_way_to_who_waits(replica_client, books):
-    with replica_client.start_session() as session:
+def test_a_transaction_whose_time_is_over_gives_way(short_lived):
+    with pymongo.MongoClient(short_lived.uri) as client, client.start_session() as session:
+        books = client.d.books
+        books.insert_one({"_id": 1, "n": 0})
         session.start_transaction()
         books.update_one({"_id": 1}, {"$set": {"n": 99}}, session=session)
-        books.update_one({"_id": 1}, {"$inc": {"n": 1}})  # the fixture's limit is half a second
+        books.update_one({"_id": 1}, {"$inc": {"n": 1}})
         assert books.find_one()["n"] == 1
         with pytest.raises(OperationFailure) as caught:
             session.commit_transaction()
@@ -147,16 +149,138 @@ def test_an_idle_transaction_gives_way_to_who_waits(replica_client, books):
         assert caught.value.has_error_label("TransientTransactionError")
 
 
-def test_a_client_that_goes_leaves_no_transaction_behind(replica_set, books):
-    command = {"lsid": {"id": Binary(bytes(16), 4)}, "txnNumber": Int64(1), "autocommit": False, "$db": "d"}
+BEGIN = {"lsid": {"id": Binary(bytes(16), 4)}, "txnNumber": Int64(1), "autocommit": False, "$db": "d"}
+UPDATE = {"update": "books", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 99}}}]}
+
+
+def test_a_transaction_of_a_client_that_is_gone_lives_until_its_time_is_over(short_lived):
+    """MongoDB's manual, "Production Considerations", "Runtime Limit": by default 60 seconds, changed by
+    transactionLifetimeLimitSeconds (src/mongo/db/transaction/transaction_participant.idl). No source names
+    the end of a connection as the end of its transaction: only a load balancer's does that (jstests/sharding,
+    "when a load-balanced client disconnects, its in-progress transactions are aborted").
+    """
+    with pymongo.MongoClient(short_lived.uri) as client:
+        books = client.d.books
+        books.insert_one({"_id": 1, "n": 0})
+        begin = time.monotonic()
+        with Wire(short_lived) as wire:
+            assert wire.command({**UPDATE, "startTransaction": True, **BEGIN})["nModified"] == 1
+        books.update_one({"_id": 1}, {"$inc": {"n": 1}})
+        assert time.monotonic() - begin > 0.45
+        assert books.find_one()["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        {"killSessions": [BEGIN["lsid"]]},
+        {"endSessions": [BEGIN["lsid"]]},
+        {"find": "books", **BEGIN, "txnNumber": Int64(2), "startTransaction": True},
+    ],
+    ids=["killed", "ended", "the session's next transaction"],
+)
+def test_what_ends_a_transaction_before_its_time(replica_set, replica_client, books, ending):
+    """The manual, "Transactions": "If a session ends and it has an open transaction, the transaction aborts";
+    killSessions: src/mongo/db/session/kill_sessions_local.cpp; a higher txnNumber aborts the one before it:
+    the transactions specification.
+    """
     with Wire(replica_set) as wire:
-        update = {"q": {"_id": 1}, "u": {"$set": {"n": 99}}}
-        reply = wire.command({"update": "books", "updates": [update], "startTransaction": True, **command})
-        assert reply["nModified"] == 1
-    begin = time.monotonic()
-    books.update_one({"_id": 1}, {"$inc": {"n": 1}})
-    assert time.monotonic() - begin < 0.45  # sooner than a transaction that is merely idle
+        assert wire.command({**UPDATE, "startTransaction": True, **BEGIN})["nModified"] == 1
+        assert wire.command({**ending, "$db": "d"})["ok"] == 1
+        books.update_one({"_id": 1}, {"$inc": {"n": 1}})  # it would wait for a minute
     assert books.find_one()["n"] == 1
+
+
+def test_the_lifetime_can_be_read_and_set(replica_client, books):
+    """The manual, transactionLifetimeLimitSeconds: at least 1, and setParameter tells what it was. It holds
+    for transactions that start from then on (TransactionParticipant takes the date of expiry at the start).
+    """
+    admin = replica_client.admin
+    assert (
+        admin.command("getParameter", 1, transactionLifetimeLimitSeconds=1)["transactionLifetimeLimitSeconds"]
+        == 60
+    )
+    with replica_client.start_session() as session:
+        session.start_transaction()
+        books.find_one({}, session=session)
+        assert admin.command("setParameter", 1, transactionLifetimeLimitSeconds=1)["was"] == 60
+        time.sleep(1.1)
+        session.commit_transaction()
+        session.start_transaction()
+        books.find_one({}, session=session)
+        time.sleep(1.1)
+        with pytest.raises(OperationFailure) as caught:
+            session.commit_transaction()
+        assert caught.value.code == 251
+    for wrong, code in (({"transactionLifetimeLimitSeconds": 0}, 2), ({"ttlMonitorEnabled": False}, 238)):
+        with pytest.raises(OperationFailure) as caught:
+            admin.command("setParameter", 1, **wrong)
+        assert caught.value.code == code
+
+
+def in_two_transactions(client):
+    """Two sessions, each with a transaction that has read."""
+    sessions = [client.start_session() for _ in range(2)]
+    for session in sessions:
+        session.start_transaction()
+        client.d.other.find_one({}, session=session)
+    return sessions
+
+
+@pytest.mark.parametrize("how", ["create", "insert"])
+@pytest.mark.parametrize("other", ["in a transaction, too", "in a transaction, later", "in none"])
+def test_of_two_that_make_one_collection_the_second_to_commit_gets_a_write_conflict(
+    replica_client, how, other
+):
+    """MongoDB's jstests/core/txns/create_collection_parallel.js: "create cannot observe the collection
+    created in the other transaction so the command will succeed and we will instead throw WCE when trying to
+    commit the transaction".
+    """
+    first, second = in_two_transactions(replica_client)
+
+    def make(session):
+        if how == "create":
+            replica_client.d.command("create", "new", session=session)
+        replica_client.d.new.insert_one({}, session=session)
+
+    if other != "in a transaction, later":
+        make(first)
+    make(None if other == "in none" else second)
+    second.commit_transaction()
+    if other == "in a transaction, later":
+        make(first)
+    with pytest.raises(OperationFailure) as caught:
+        first.commit_transaction()
+    assert caught.value.code == 112
+    assert caught.value.has_error_label("TransientTransactionError")
+    assert replica_client.d.new.count_documents({}) == 1
+
+
+def test_an_index_can_be_made_on_a_collection_of_the_same_transaction(replica_client, books):
+    """The manual, "Transactions", "Create Collections and Indexes in a Transaction"; on one that was there
+    before it cannot (OperationNotSupportedInTransaction).
+    """
+    with replica_client.start_session() as session:
+        with session.start_transaction():
+            replica_client.d.create_collection("new", session=session)
+            replica_client.d.new.create_index("a", session=session)
+        assert "a_1" in replica_client.d.new.index_information()
+        session.start_transaction()
+        with pytest.raises(OperationFailure) as caught:
+            books.create_index("a", session=session)
+        assert caught.value.code == 263
+
+
+def test_a_collection_that_a_transaction_sees_cannot_be_made_again(replica_client, books):
+    """jstests/core/txns/create_collection_parallel.js and create_collection.js: NamespaceExists."""
+    with replica_client.start_session() as session:
+        session.start_transaction()
+        with pytest.raises(OperationFailure) as caught:
+            replica_client.d.command("create", "books", session=session)
+        assert caught.value.code == 48
+        with pytest.raises(OperationFailure) as caught:
+            session.commit_transaction()
+        assert caught.value.code == 251
 
 
 def test_a_unique_key_is_claimed_like_a_document(replica_client, books):
@@ -276,16 +400,16 @@ def test_with_transaction_loses_no_update_among_20_writers(make, rounds):
         assert asyncio.run(scene(server.uri)) == [20] * rounds
 
 
-def test_a_dozen_waiting_motor_writes_do_not_starve_for_ever(replica_set):
-    """They hold every thread of Motor's executor, so the commit cannot be sent: the idle transaction gives
-    way.
+def test_a_dozen_waiting_motor_writes_do_not_starve_for_ever(short_lived):
+    """They hold every thread of Motor's executor, so the commit cannot be sent before the transaction's time
+    is over.
 
     Motor 3.7.1 does not try a transaction again whose *commit* failed: it commits when its `async with`
     ends, outside of the `try`. PyMongo does.
     """
 
     async def scene():
-        client = AsyncIOMotorClient(replica_set.uri)
+        client = AsyncIOMotorClient(short_lived.uri)
         books = client.d.books
         await books.insert_one({"_id": 1, "n": 0})
 

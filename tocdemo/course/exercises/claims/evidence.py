@@ -4,6 +4,7 @@ Each is had once for a check, when it is first asked for. What cannot be had is 
 check.
 """
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -20,6 +21,8 @@ from ..verdict import Part, Problem
 FIXTURE = "motor_reinit_db"
 # In a traceback, in pytest's short form of one, or by itself.
 _PLACE = re.compile(r"""([^\s'":]+\.(?:py|ini))(?:["']?, line |:)?(\d+)?""")
+_TEST_ID = re.compile(r"(?P<file>\S+\.py)::(?P<test>\w+)")
+_EXITS = ("_exit", "abort", "kill", "raise_signal")
 PRESENT = 5  # tests that are named; there may be more
 
 
@@ -37,7 +40,6 @@ class Evidence:
     def __init__(self, exercise: Exercise, folder: Path) -> None:
         self.exercise = exercise
         self.folder = folder
-        self.remarks: list[str] = []
         # The places of what is not done, in earlier claims.
         self.said: set[tuple[str | None, int | None]] = set()
         self._texts: dict[str, Text] = {}
@@ -48,9 +50,13 @@ class Evidence:
         if path not in self._texts:
             found = texts.read(self.folder, path)
             if isinstance(found, Problem):
-                raise Unjudged(found)
+                raise Unjudged(found if path in self.start else self._not_yet(path, found))
             self._texts[path] = found
         return self._texts[path]
+
+    def _not_yet(self, path: str, found: Problem) -> Problem:
+        """Return the problem of a file that the learner is to make; it is one only when it is there."""
+        return found if (self.folder / path).exists() else Problem("there is no such file yet.", path)
 
     @cached_property
     def start(self) -> Mapping[str, str]:
@@ -78,8 +84,8 @@ class Evidence:
         if seen.ended:
             during = seen.the("begins")
             what = f"the test `{during['test']}` ran, and" if during else "your code ran, and"
-            frame = seen.frame
-            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", vars(frame) if frame else None))
+            place = vars(seen.frame) if seen.frame else self._exit()
+            raise Unjudged(self.problem_at(f"{what} {seen.ended}.", place))
         trouble = seen.the("trouble")
         if trouble is not None:
             where = "" if trouble["place"] else " This may be a fault of the check: please tell its authors."
@@ -88,13 +94,20 @@ class Evidence:
             )
         return seen
 
+    def _exit(self) -> dict[str, Any] | None:
+        """Return the place of a call that ends Python at once, in the exercise's files, if there is one."""
+        for path in self.exercise.files:
+            for node in ast.walk(self.text(path).tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _EXITS:
+                    return {"file": path, "line": node.lineno}
+        return None
+
     def require_pytest(self, seen: helper.Seen) -> None:
         """Raise Unjudged when pytest did not come to the tests, or did not come to its end."""
         uncollected = seen.the("uncollected")
         if uncollected is not None:
-            raise Unjudged(
-                self.problem_at(f"{uncollected['error']}. So no test can run.", uncollected["place"])
-            )
+            place = uncollected["place"] or self._test_in(uncollected["error"])
+            raise Unjudged(self.problem_at(f"{_ended(uncollected['error'])} So no test can run.", place))
         ended = seen.the("ended")
         if ended is not None:
             raise Unjudged(
@@ -103,6 +116,15 @@ class Evidence:
         pytest = seen.the("pytest") or {"code": 3, "words": ""}
         if pytest["code"] not in (0, 1, 5):
             raise Unjudged(self._refused(pytest["words"]))
+
+    def _test_in(self, words: str) -> dict[str, Any] | None:
+        """Return the place of the test that pytest names by its id, if it does."""
+        found = _TEST_ID.search(words)
+        place = self._named(found["file"], None) if found else None
+        if place is None or found is None:
+            return None
+        functions = self.text(place["file"]).functions()
+        return {**place, "line": functions[found["test"]].lineno if found["test"] in functions else None}
 
     def _refused(self, words: str) -> Problem:
         """Return why pytest ended before the tests: it says so in text only."""
@@ -158,9 +180,9 @@ class SuiteRun:
         self.reports = [note for note in seen.notes if note["what"] == "report"]
         self.copies = [note for note in seen.notes if note["what"] == "copy"]
         self.undefined = [note for note in seen.notes if note["what"] == "undefined"]
-        self.collected: list[str] = [
-            test["name"] for test in (seen.the("collected") or {"tests": []})["tests"]
-        ]
+        collected = seen.the("collected") or {"tests": [], "found": []}
+        self.collected: list[str] = collected["tests"]
+        self.found: list[str] = collected["found"]
         self.uses: list[dict[str, Any]] = (seen.the("uses") or {"uses": []})["uses"]
         self.clients: list[dict[str, Any]] = (seen.the("clients") or {"clients": []})["clients"]
         self.loops: dict[str, int] = (seen.the("loops") or {"tests": {}})["tests"]

@@ -13,7 +13,7 @@ from .evidence import FIXTURE, Evidence
 
 
 def is_async(evidence: Evidence) -> list[Part]:
-    """The fixture is an async function, and pytest runs it on an event loop."""
+    """The fixture is an async function, and pytest runs it on the event loop of its test."""
     seen, missing = _seen(evidence)
     if seen is None:
         return missing
@@ -35,11 +35,8 @@ def is_async(evidence: Evidence) -> list[Part]:
         sentence = "no event loop runs while this line makes the client."
         return [*parts, evidence.part_at(False, sentence, client["place"])]
     if client is not None and client["running"] != evidence.suite.loops.get(seen["test"], client["running"]):
-        evidence.remarks.append(
-            f"A remark: pytest runs `{FIXTURE}` on another event loop than its test. That is as far as this "
-            f"exercise goes; with `io_loop`, the client would belong to the wrong loop."
-        )
-    return [*parts, Part(True, f"pytest runs `{FIXTURE}` on an event loop.", sources.CONFTEST)]
+        return [*parts, _other_loop(evidence, seen)]
+    return [*parts, Part(True, f"pytest runs `{FIXTURE}` on the event loop of its test.", sources.CONFTEST)]
 
 
 def makes_client(evidence: Evidence) -> list[Part]:
@@ -156,15 +153,23 @@ def _node(evidence: Evidence, seen: dict[str, Any]) -> ast.FunctionDef | ast.Asy
     return None
 
 
+def _decorator(evidence: Evidence, seen: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the place of the fixture's last decorator."""
+    place, node = seen["place"], _node(evidence, seen)
+    return {**place, "line": node.decorator_list[-1].lineno} if node and node.decorator_list else place
+
+
 def _plain_decorator(evidence: Evidence, seen: dict[str, Any]) -> Part:
-    node = _node(evidence, seen)
-    line = node.decorator_list[-1].lineno if node is not None and node.decorator_list else None
     if seen["async"]:
         sentence = f"with this decorator pytest does not run `{FIXTURE}` on an event loop, nor at all."
     else:
         sentence = "this decorator is pytest's own, which knows no event loop."
-    place = seen["place"]
-    return evidence.part_at(False, sentence, place if line is None else {**place, "line": line})
+    return evidence.part_at(False, sentence, _decorator(evidence, seen))
+
+
+def _other_loop(evidence: Evidence, seen: dict[str, Any]) -> Part:
+    sentence = f"pytest runs `{FIXTURE}` on another event loop than its test: their loop scopes differ."
+    return evidence.part_at(False, sentence, _decorator(evidence, seen))
 
 
 def _fails(evidence: Evidence, seen: dict[str, Any]) -> Part:

@@ -13,9 +13,9 @@ from ..verdict import Part
 from .evidence import Evidence
 
 _FUNCTION = "_change_chapters"
-PAIRS = (("add", "update"), ("delete", "reorder"))
+PAIRS = (("add", "rename"), ("delete", "reorder"), ("replace", "add"))
 # What the pairs of a replica set are: the operation that writes two documents is one of them.
-PAIRS_WITH_LOG = (("add", "update"), ("replace", "add"))
+PAIRS_WITH_LOG = (("add", "rename"), ("replace", "add"))
 ATTEMPTS = 3  # more would make more orders, and show nothing new
 
 
@@ -43,6 +43,8 @@ def lose_nothing(evidence: Evidence) -> list[Part]:
         return unexplored
     parts = []
     for each in _all(seen, "orders"):
+        if "error" in each and evidence.said:
+            return []  # a change that does not even end alone: said already
         if "error" in each:
             parts.append(
                 _at(evidence, f"{_pair(each)} could not be tried in every order: {each['error']}", None)
@@ -50,12 +52,12 @@ def lose_nothing(evidence: Evidence) -> list[Part]:
         elif each["losing"]:
             where = ", in two processes," if each["processes"] else ""
             sentence = (
-                f"{each['losing']} of {each['count']} orders of {_pair(each)}{where} lose a change in "
-                f"silence. One of them: {each['lost']}."
+                f"{_share(each, 'losing')}{where} lose a change in silence. One of them: {each['lost']}."
             )
             if each["processes"]:
                 sentence += " What is in one process protects that process only."
-            parts.append(_at(evidence, sentence, None))
+            replacing = each["loser"] == "replace"
+            parts.append(_at(evidence, sentence, None, _called("replace") if replacing else _FUNCTION))
     return parts[:1] or [Part(True, "No order of two changes loses one.", sources.APP)]
 
 
@@ -71,11 +73,11 @@ def tries_again(evidence: Evidence) -> list[Part]:
     if failing:
         each = failing[0]
         sentence = (
-            f"in {each['failing']} of {each['count']} orders of {_pair(each)} a caller is refused: "
-            f"{each['told']} One of them: {each['failed']}."
+            f"in {_share(each, 'failing')} a caller is refused: {_stopped(each['refused'][1])} "
+            f"One of them: {each['failed']}."
         )
         return [_at(evidence, sentence, None)]
-    if overtaken and overtaken["told"] == "done":
+    if overtaken and overtaken["told"] == "done" and overtaken["attempts"] == 1 and overtaken["overwritten"]:
         return [_at(evidence, "a change that is overtaken is not tried again.", None)]
     return [Part(True, "A change that was overtaken reads again and tries again.", sources.APP)]
 
@@ -92,18 +94,20 @@ def gives_up(evidence: Evidence) -> list[Part]:
                 None,
             )
         ]
-    if overtaken["told"] == "done":
+    if overtaken["told"].startswith("RecursionError"):
+        sentence = "a change that is overtaken each time calls itself until Python ends it: RecursionError."
+        return [_at(evidence, sentence, None)]
+    if overtaken["told"] == "done" and not overtaken["stored"]:
         sentence = "a change that is overtaken each time returns as if it were done, and nothing is stored."
         return [_at(evidence, sentence, None)]
-    count = overtaken["attempts"]
-    return [
-        Part(
-            True,
-            f"Overtaken each time, a change gives up after {count} attempt{'s' * (count != 1)}, "
-            f"with an error.",
-            sources.APP,
-        )
-    ]
+    if overtaken["told"] == "done" and overtaken["overwritten"]:
+        which = f"at attempt {overtaken['attempts']} " if overtaken["attempts"] > 1 else ""
+        sentence = f"a change that is overtaken each time writes {which}all the same, over what is newer."
+        return [_at(evidence, sentence, None)]
+    if overtaken["told"] == "done":
+        return [Part(True, "A change is stored beside another one: nobody is overtaken.", sources.APP)]
+    times = f"{overtaken['attempts']} attempt{'s' * (overtaken['attempts'] != 1)}"
+    return [Part(True, f"Overtaken each time, a change gives up after {times}, with an error.", sources.APP)]
 
 
 def refuses_nobody(evidence: Evidence) -> list[Part]:
@@ -119,13 +123,13 @@ def refuses_nobody(evidence: Evidence) -> list[Part]:
             )
         elif each["failing"]:
             sentence = (
-                f"on a replica set, a caller is refused in {each['failing']} of {each['count']} orders of "
-                f"{_pair(each)}: {each['told']} One of them: {each['failed']}."
+                f"on a replica set, a caller is refused in {_share(each, 'failing')}: "
+                f"{_stopped(each['refused'][1])} One of them: {each['failed']}."
             )
         else:
             continue
-        with_log = "replace" in each["pair"]
-        parts.append(_at(evidence, sentence, None, "_in_transaction" if with_log else _FUNCTION))
+        whose = each.get("loser") or each.get("refused", ("",))[0]
+        parts.append(_at(evidence, sentence, None, "_in_transaction" if whose == "replace" else _FUNCTION))
     return parts or [
         Part(True, "On a replica set, no caller of two at once is refused, and nothing is lost.", sources.APP)
     ]
@@ -159,14 +163,17 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
 
 def question_is_heard(evidence: Evidence) -> list[Part]:
     """An error of the question for the topology reaches the caller."""
-    function = "update_toc_with_transaction"
-    each = _replica_set(evidence).sure("question")
-    if each["told"] == "done" and each["asked"]:
-        sentence = "the question for the topology failed, and the caller was not told."
-        return [_at(evidence, sentence, _handler(evidence, function), function)]
-    if each["version"] != 1:
-        sentence = "the question for the topology failed, and the book was changed all the same."
-        return [_at(evidence, sentence, None, function)]
+    asked = [each for each in _all(_replica_set(evidence), "question") if each["asked"]]
+    for each in asked:
+        function = "update_toc_with_transaction" if each["operation"] == "replace" else _FUNCTION
+        if each["told"] == "done":
+            sentence = "the question for the topology failed, and the caller was not told."
+            return [_at(evidence, sentence, _handler(evidence, function), function)]
+        if each["version"] != 1:
+            sentence = "the question for the topology failed, and the book was changed all the same."
+            return [_at(evidence, sentence, None, function)]
+    if not asked:
+        return [Part(True, "No question for the topology was seen that could fail.", sources.APP)]
     return [Part(True, "An error of the question for the topology reaches the caller.", sources.APP)]
 
 
@@ -196,6 +203,14 @@ def _unexplored(evidence: Evidence, seen: Seen) -> list[Part]:
 
 def _all(seen: Seen, what: str) -> list[dict[str, Any]]:
     return [note for note in seen.notes if note["what"] == what]
+
+
+def _share(note: dict[str, Any], what: str) -> str:
+    return f"{note[what]} of {note['count']} orders of {_pair(note)}"
+
+
+def _stopped(told: str) -> str:
+    return f"{told.rstrip(' .')}."
 
 
 def _pair(note: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from .. import course_texts, helper, texts, trials
 from ..texts import Text
 from ..verdict import Part
 from .evidence import PRESENT, Evidence
+from .script import patching_line
 
 LIMIT = 45.0  # seconds: the tests run a dozen times, or once with each lie
 _WAYS = (trials.AGAIN, trials.REVERSED, trials.SHUFFLED)
@@ -62,7 +63,9 @@ def notice(evidence: Evidence) -> list[Part]:
     seen = evidence.once("noticing", fields=fields, limit=LIMIT)
     told = [note for note in seen.notes if note["what"] == "told"]
     if not any(note["heard"] for note in told):
-        return [Part(False, "no test reaches the database through Motor any more.")]
+        return [
+            Part(False, "no test reaches the database through Motor any more.", evidence.exercise.files[0])
+        ]
     own = _noticed(told)
     unnoticed = sorted(pair for pair in noticed if pair not in own)
     first = {name: lie for name, lie in reversed(unnoticed)}
@@ -91,7 +94,11 @@ def patches(evidence: Evidence) -> list[Part]:
     if not names:
         return [Part(True, "asyncio and Motor are as their makers made them.")]
     sentence = f"`{names[0]}` is another than its makers' while the tests run: that hides the bug."
-    return [Part(False, sentence)]
+    own = {name.rpartition(".")[2] for name in names}
+    files = [evidence.text(path) for path in evidence.exercise.files]
+    found = [(text, line) for text in files if (line := patching_line(text, own))]
+    text, line = found[0] if found else (files[0], None)
+    return [text.part(False, sentence, line)]
 
 
 def _ways(evidence: Evidence, ways: Sequence[str], well: str) -> list[Part]:

@@ -81,5 +81,7 @@ def _function(evidence: Evidence, path: str, name: str, uses: list[dict[str, Any
 def _copy(evidence: Evidence, note: dict[str, Any]) -> Part:
     text = evidence.text(note["file"])
     line = text.binding(note["name"])
-    sentence = f"the module keeps a copy, by the name `{note['name']}`: it is made once, and grows old."
+    name = note["name"]
+    what = f"the module keeps a copy, by the name `{name}`" if note["itself"] else f"`{name}` keeps a copy"
+    sentence = f"{what}: it is made once, and grows old."
     return text.part(False, sentence, line)

@@ -53,12 +53,15 @@ def patches_nothing(text: Text, patched: list[str]) -> list[Part]:
     sentence = (
         f"`{patched[0]}` is not Python's any more. Loops are shared and not closed then: it hides the bug."
     )
-    return [text.part(False, sentence, _patching_line(text))]
+    return [text.part(False, sentence, patching_line(text, {name.rpartition(".")[2] for name in patched}))]
 
 
-def _patching_line(text: Text) -> int | None:
+def patching_line(text: Text, names: set[str]) -> int | None:
+    """Return the line that patches asyncio: it sets an attribute of one of the names, or calls what does."""
     applied = imported = None
     for node in ast.walk(text.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in names:
+            return node.lineno
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "apply":
             applied = applied or node.lineno
         if isinstance(node, ast.Import | ast.ImportFrom) and "nest_asyncio" in ast.unparse(node):

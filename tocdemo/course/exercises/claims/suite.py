@@ -16,9 +16,14 @@ FIRST = "test_update_toc_success"
 TEST_25 = "test_concurrent_updates_different_chapters"
 
 
-def whole(evidence: Evidence, but: tuple[str, ...] = (), passing: bool = True) -> list[Part]:
-    """The tests of the course, all `but` these, are there and as they were, and run (and pass)."""
-    wrong = [*_missing(evidence, but), *_changed(evidence, but), *_skipped(evidence, but)]
+def whole(
+    evidence: Evidence, but: tuple[str, ...] = (), passing: bool = True, helpers: bool = False
+) -> list[Part]:
+    """The tests of the course, all `but` these, are there and as they were, and run (and pass).
+
+    With `helpers`, the functions that are no tests are as they were, too.
+    """
+    wrong = [*_missing(evidence, but), *_changed(evidence, but, helpers), *_skipped(evidence, but)]
     if passing:
         wrong += _failing(evidence, but)
     count = len(_tests(_start(evidence))) - len(but)
@@ -30,19 +35,44 @@ def whole(evidence: Evidence, but: tuple[str, ...] = (), passing: bool = True) -
 
 
 def first_test_gone(evidence: Evidence) -> list[Part]:
-    """pytest no longer finds the first test."""
+    """pytest no longer finds the first test, because it is not there: neither by its name nor by another."""
     text = evidence.text(sources.SUITE)
-    if FIRST not in evidence.suite.collected:
-        return [Part(True, f"pytest no longer finds `{FIRST}`.", sources.SUITE)]
-    node = text.functions().get(FIRST)
-    skipped = [each for each in evidence.suite.skipped() if each["test"] == FIRST]
-    how = "pytest skips it, but it is still there" if skipped else "pytest still finds it"
+    node = _first_test(evidence, text)
+    if FIRST not in evidence.suite.found:
+        if node is None:
+            return _more(evidence) or [Part(True, f"pytest no longer finds `{FIRST}`.", sources.SUITE)]
+        name = "" if node.name == FIRST else f", by the name `{node.name}`"
+        return [text.part(False, f"`{FIRST}` is not deleted: it is still there{name}.", node.lineno)]
+    skipped = any(each["test"] == FIRST for each in evidence.suite.skipped())
+    runs = any(each["test"] == FIRST and each["phase"] == "call" for each in evidence.suite.reports)
+    how = "pytest leaves it out, but it is still there"
+    if skipped:
+        how = "pytest skips it, but it is still there"
+    elif runs:
+        how = "pytest still finds it"
     return [text.part(False, f"`{FIRST}` is not deleted: {how}.", node.lineno if node else None)]
+
+
+def _first_test(evidence: Evidence, text: Text) -> Function | None:
+    """Return the function of the first test, or one that does the same by another name, if there is one."""
+    body = [ast.dump(each) for each in _body(_start(evidence).functions()[FIRST])]
+    functions = [node for node in ast.walk(text.tree) if isinstance(node, Function)]
+    named = [node for node in functions if node.name == FIRST]
+    same = [node for node in functions if [ast.dump(each) for each in _body(node)] == body]
+    return next(iter(named + same), None)
+
+
+def _more(evidence: Evidence) -> list[Part]:
+    known = _tests(_start(evidence))
+    more = [name for name in evidence.suite.found if name.partition("[")[0] not in known]
+    return _about(
+        evidence.text(sources.SUITE), more, "new: it was not among the 28" if len(more) == 1 else "new"
+    )
 
 
 def others_unchanged(evidence: Evidence) -> list[Part]:
     """The other 27 are as they were; a decorator of the deleted test has not stayed."""
-    return whole(evidence, but=(FIRST,), passing=False)
+    return whole(evidence, but=(FIRST,), helpers=True)
 
 
 def but_25(evidence: Evidence) -> list[Part]:
@@ -90,12 +120,12 @@ def _about(text: Text, names: list[str], what: str) -> list[Part]:
     return [text.part(False, f"{subject} {what}{which}.", node.lineno if node else None)]
 
 
-def _changed(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
-    text = evidence.text(sources.SUITE)
+def _changed(evidence: Evidence, but: tuple[str, ...], helpers: bool) -> list[Part]:
+    text, start = evidence.text(sources.SUITE), _start(evidence)
     mine = text.functions()
     wanted = {
         name: node
-        for name, node in _tests(_start(evidence)).items()
+        for name, node in (start.functions() if helpers else _tests(start)).items()
         if name in mine and name not in but and _shape(node) != _shape(mine[name])
     }
     parts = [_difference(text, node, mine[name]) for name, node in list(wanted.items())[:PRESENT]]
@@ -119,14 +149,14 @@ def _difference(text: Text, before: Function, now: Function) -> Part:
     bodies = zip(_body(before), _body(now), strict=False)
     first = next((new for old, new in bodies if ast.dump(old) != ast.dump(new)), None)
     if first is not None:
-        return text.part(False, f"the test `{name}` is not as it was, from this line on.", first.lineno)
+        return text.part(False, f"`{name}` is not as it was, from this line on.", first.lineno)
     if len(_body(now)) < len(_body(before)):
         gone = ast.unparse(_body(before)[len(_body(now))]).split("\n")[0]
-        return text.part(False, f"the test `{name}` has lost its line `{gone}`.", now.end_lineno)
+        return text.part(False, f"`{name}` has lost its line `{gone}`.", now.end_lineno)
     if len(_body(now)) > len(_body(before)):
         added = _body(now)[len(_body(before))]
-        return text.part(False, f"the test `{name}` has a line that it did not have.", added.lineno)
-    return text.part(False, f"the test `{name}` is not as it was.", now.lineno)
+        return text.part(False, f"`{name}` has a line that it did not have.", added.lineno)
+    return text.part(False, f"`{name}` is not as it was.", now.lineno)
 
 
 def _skipped(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:

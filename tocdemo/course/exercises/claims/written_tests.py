@@ -1,5 +1,6 @@
 """Claims about tests that a learner writes: that they find what they are for. Judged by breaking the app."""
 
+import ast
 import contextlib
 import shutil
 import tempfile
@@ -9,7 +10,9 @@ from typing import Any
 
 from tocdemo.subject import sources
 
+from .. import texts
 from ..helper import Seen
+from ..texts import Function
 from ..verdict import Part, Problem
 from .evidence import Evidence, Unjudged
 from .suite import TEST_25
@@ -18,6 +21,7 @@ _LEFT_OUT = "tests/test_db/test_left_out.py"
 _SCOPES = "tests/test_scopes.py"
 _SCOPES_TESTS = ("test_first", "test_second")
 _INSERTS = ("insert_one", "insert_many", "replace_one", "update_one", "bulk_write")
+_MODES = ("as it is", "not refusing")
 _FIRST, _SECOND, _NONE = "the first is lost", "the second is lost", "nothing is lost"
 
 
@@ -29,7 +33,7 @@ def finds_loss(evidence: Evidence) -> list[Part]:
     parts = []
     for mode, which in ((_FIRST, "first"), (_SECOND, "second")):
         if _failed(reports[mode]) is None:
-            if not any(report["met"] for report in reports[mode]):
+            if not any(report["met"] for report in reports[_NONE]):
                 sentence = (
                     f"`{TEST_25}` does not make its two updates at once: the second waits for the first."
                 )
@@ -73,10 +77,12 @@ def _on_the_courses_app(folder: Path) -> Iterator[Path]:
     """Give a copy of the learner's tests beside the mended app."""
     with tempfile.TemporaryDirectory(prefix="tocdemo-check-") as own:
         copy = Path(own).resolve()
-        sources.write({path: text for path, text in sources.mended().items()}, copy)
-        for path in ("pytest.ini", *(each for each in sources.mended() if each.startswith("tests/"))):
-            if (folder / path).is_file():
-                shutil.copyfile(folder / path, copy / path)
+        sources.write(sources.mended(), copy)
+        for file in (folder / "pytest.ini", *(folder / "tests").rglob("*.py")):
+            if file.is_file() and file.stat().st_size <= texts.MOST_BYTES:
+                target = copy / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
         yield copy
 
 
@@ -92,8 +98,7 @@ def left_out_passes(evidence: Evidence) -> list[Part]:
     parts = []
     for each in reports:
         if each["outcome"] == "failed":
-            error = each["error"]
-            parts.append(evidence.part_at(False, f"`{each['test']}` fails: {error}", each["place"]))
+            parts.append(_failing(evidence, _LEFT_OUT, each))
         elif each["outcome"] == "skipped":
             parts.append(_at_test(evidence, each["test"], f"`{each['test']}` does not count: it is skipped."))
     return parts or [Part(True, "The file has a test, and all of its tests pass.", _LEFT_OUT)]
@@ -125,10 +130,10 @@ def left_out_looks(evidence: Evidence) -> list[Part]:
 
 
 def _left_out(evidence: Evidence) -> list[dict[str, Any]]:
-    seen = evidence.once("leftout", suite=_LEFT_OUT)
-    if seen.the("no_orders") is not None:
-        raise Unjudged(Problem("there is no `_orders` in this file any more.", sources.APP))
-    return [note for note in seen.notes if note["what"] == "report"]
+    """Return the reports of the tests in both modes, on the course's own app."""
+    with _on_the_courses_app(evidence.folder) as copy:
+        seen = [evidence.once("leftout", folder=copy, suite=_LEFT_OUT, mode=mode) for mode in _MODES]
+    return [note for each in seen for note in each.notes if note["what"] == "report"]
 
 
 def _leading(evidence: Evidence) -> list[str]:
@@ -140,9 +145,19 @@ def _leading(evidence: Evidence) -> list[str]:
     )
 
 
-def _at_test(evidence: Evidence, name: str, sentence: str) -> Part:
-    text = evidence.text(_LEFT_OUT)
-    node = text.functions().get(name)
+def _failing(evidence: Evidence, path: str, report: dict[str, Any]) -> Part:
+    """Return a part about a failure, at its place, or else at the test."""
+    name = report["test"].partition("[")[0]
+    sentence = f"`{name}` fails: {report.get('error') or 'an error'}"
+    if report.get("place"):
+        return evidence.part_at(False, sentence, report["place"])
+    return _at_test(evidence, name, sentence, path)
+
+
+def _at_test(evidence: Evidence, name: str, sentence: str, path: str = _LEFT_OUT) -> Part:
+    text = evidence.text(path)
+    functions = [node for node in ast.walk(text.tree) if isinstance(node, Function)]  # of classes, too
+    node = next((node for node in functions if node.name == name), None)
     return text.part(False, sentence, node.lineno if node else None)
 
 
@@ -161,8 +176,7 @@ def scopes_pass(evidence: Evidence) -> list[Part]:
                 text.part(False, f"pytest does not find the test `{name}`.", node.lineno if node else None)
             )
         elif failed is not None:
-            error = (failed.get("error") or "an error").split("\n")[0]
-            parts.append(evidence.part_at(False, f"`{name}` fails: {error}", failed.get("place")))
+            parts.append(_failing(evidence, _SCOPES, failed))
         elif any(each["outcome"] == "skipped" or each.get("xfail") for each in own):
             parts.append(
                 text.part(False, f"`{name}` does not count: it is skipped.", node.lineno if node else None)
@@ -202,6 +216,9 @@ def scopes_tests_insert(evidence: Evidence) -> list[Part]:
             parts.append(text.part(False, f"`{name}` was not seen to insert a book.", node.lineno))
         elif not any(use["made"] == "setup" for use in inserts):
             sentence = f"`{name}` inserts its book through another client than the fixture's."
+            parts.append(evidence.part_at(False, sentence, inserts[0]))
+        elif any(use["crosses"] for use in inserts):
+            sentence = f"`{name}` uses the client on another event loop than the client's, or on none."
             parts.append(evidence.part_at(False, sentence, inserts[0]))
     return parts or [Part(True, "Each test inserts a book through the fixture's client.", _SCOPES)]
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any
 
+from _pytest.config import default_plugins
+
 from .notes import Notes
 
 # Loaded before the first question: this is most of what a check would wait for.
@@ -26,7 +28,6 @@ _LOADED = (
     "tocdemo.runner.database_plugin",
     "tocdemo.explorer.engine",
 )
-_FORKS = sys.platform == "linux"
 
 
 def _main() -> None:
@@ -34,17 +35,24 @@ def _main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(null, stream)
-    for name in _LOADED:
+    for name in (*_LOADED, *_plugins()):
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a fork need not look through it, and so copy it
     os.write(answers, b"ready\n")
     for line in questions:
         question = json.loads(line)
-        if _FORKS:
+        if question["fork"]:
             os.write(answers, f"{_in_a_fork(question)}\n".encode())
         else:
             _answer(question)
             os.write(answers, b"status 0\n")
-            os._exit(0)  # what the learner's code has changed in this process goes with it
+            os._exit(0)  # what the learner's code has changed in this process ends with it
+
+
+def _plugins() -> list[str]:
+    """Return the modules of pytest's own plugins, which it imports when a run begins."""
+    return [f"_pytest.{name}" for name in default_plugins]
 
 
 def _in_a_fork(question: dict[str, Any]) -> str:

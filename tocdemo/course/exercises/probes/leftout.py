@@ -1,6 +1,6 @@
 """The question of a test for lines that no other test reaches: does it lead there, and does it look?
 
-The learner's tests run twice: on the app as it is, and on an app that returns where it should refuse.
+The learner's tests run on the course's app as it is, or on one that returns where it should refuse.
 """
 
 import importlib
@@ -15,18 +15,18 @@ from .suite import Ends, Report, run_pytest
 AS_IT_IS, NOT_REFUSING = MODES = ("as it is", "not refusing")
 
 
-def look(folder: Path, notes: Notes, *, suite: str) -> None:
-    """Run the tests of the file `suite` in both modes."""
-    code, words = run_pytest([str(folder / suite)], "embedded", [_Modes(notes)])
+def look(folder: Path, notes: Notes, *, suite: str, mode: str) -> None:
+    """Run the tests of the file `suite` in one of MODES."""
+    code, words = run_pytest([str(folder / suite)], "embedded", [_Mode(notes, mode)])
     notes.add("pytest", code=code, words=words)
 
 
-class _Modes(Ends):
-    """A pytest plugin: each test comes once in each mode."""
+class _Mode(Ends):
+    """A pytest plugin: the app refuses, or returns in place of it."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, mode: str) -> None:
         super().__init__(notes)
-        self.mode = AS_IT_IS
+        self.mode = mode
         self.refused = 0
         self._swallowed = False
 
@@ -34,9 +34,6 @@ class _Modes(Ends):
     def pytest_collection(self) -> None:
         """Watch the app before a test imports a name from it."""
         toc: Any = importlib.import_module("app.db.toc_transactions")
-        if not hasattr(toc, "_orders") or not hasattr(toc, "_change_chapters"):
-            self.notes.add("no_orders")
-            return
         orders, change = toc._orders, toc._change_chapters
 
         def watched_orders(chapter_orders: Any) -> Any:
@@ -57,13 +54,9 @@ class _Modes(Ends):
 
         toc._orders, toc._change_chapters = watched_orders, watched_change
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        metafunc.fixturenames.append("tocdemo_mode")
-        metafunc.parametrize("tocdemo_mode", MODES)
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self.mode, self.refused, self._swallowed = _mode_of(item), 0, False
+        self.refused, self._swallowed = 0, False
         self.notes.add("begins", test=item.originalname if isinstance(item, pytest.Function) else item.name)
 
     @pytest.hookimpl(wrapper=True)
@@ -72,15 +65,10 @@ class _Modes(Ends):
         self.notes.add(
             "report",
             test=item.nodeid.rpartition("::")[2].partition("[")[0],
-            mode=_mode_of(item),
+            mode=self.mode,
             phase=call.when,
             outcome="skipped" if getattr(report, "wasxfail", None) is not None else report.outcome,
             refused=self.refused,
             **self.notes.failure_of(call),
         )
         return report
-
-
-def _mode_of(item: Any) -> str:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params.get("tocdemo_mode", AS_IT_IS) if callspec else AS_IT_IS

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pymongo.errors import AutoReconnect
 
 from tocdemo.errors import CannotExplore
 from tocdemo.explorer import engine, operations
-from tocdemo.explorer.orders import Order, Orders
+from tocdemo.explorer.orders import COMMIT, DONE, Order, Orders
 from tocdemo.runner import databases
 
 from .notes import Notes, error_text
@@ -47,7 +48,7 @@ async def reorder(toc: Any, book: str) -> Any:
 
 OPERATIONS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
     "add": operations.add("New"),
-    "update": operations.rename("ch1", "Better"),
+    "rename": operations.rename("ch1", "Better"),
     "delete": delete,
     "reorder": reorder,
     "replace": operations.replace_toc("Only"),
@@ -75,45 +76,92 @@ def look(
         sys.path.remove(str(folder))
     if backend.most_tries > MOST_TRIES:
         return
+    in_processes = not replica_set
     for pair in pairs:
-        _explore(folder, notes, pair, replica_set, attempts)
+        if _explore(folder, notes, pair, replica_set, attempts) and in_processes:
+            in_processes = False  # once is enough: it takes long
+            _explore_processes(folder, notes, pair)
 
 
-def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, attempts: int | None) -> None:
-    operations = [OPERATIONS[name] for name in pair]
+def _explore(folder: Path, notes: Notes, pair: list[str], replica_set: bool, attempts: int | None) -> bool:
+    """Note the orders of a pair. Returns whether they lose nothing, and are fewer than two free changes have.
+
+    Then one change waits for the other, perhaps in this process only.
+    """
     try:
+        operations = [OPERATIONS[name] for name in pair]
         orders = engine.explore(folder, operations, replica_set=replica_set, attempts=attempts)
-        _note_orders(notes, pair, orders, processes=False)
-        if len(orders.orders) < 6 and not orders.losing and not replica_set:
-            # Fewer than two reads and two writes have: one waits for the other, perhaps in this process only.
-            orders = engine.explore(folder, operations, processes=True)
-            _note_orders(notes, pair, orders, processes=True)
+    except CannotExplore as error:
+        notes.add("orders", pair=pair, error=str(error))
+        return False
+    _note_orders(notes, pair, orders, processes=False)
+    return len(orders.orders) < 6 and not _losing(orders)
+
+
+def _explore_processes(folder: Path, notes: Notes, pair: list[str]) -> None:
+    try:
+        orders = engine.explore(folder, [OPERATIONS[name] for name in pair], processes=True)
+        _note_orders(notes, pair, orders, processes=True)
     except CannotExplore as error:
         notes.add("orders", pair=pair, error=str(error))
 
 
 def _note_orders(notes: Notes, pair: list[str], orders: Orders, *, processes: bool) -> None:
+    losing = _losing(orders)
     notes.add(
         "orders",
         pair=pair,
         processes=processes,
         count=len(orders.orders),
-        losing=len(orders.losing),
+        losing=len(losing),
         failing=len(orders.failing),
-        lost=_words(orders.losing[0], pair) if orders.losing else "",
+        lost=_words(losing[0], pair) if losing else "",
         failed=_words(orders.failing[0], pair) if orders.failing else "",
-        told=next((told for order in orders.failing[:1] for told in order.results if _is_error(told)), ""),
+        loser=_loser(losing[0], pair) if losing else "",
+        refused=_refused(orders.failing[0], pair) if orders.failing else ("", ""),
     )
 
 
-def _is_error(told: str) -> bool:
-    return told != "done" and not told.startswith("used up")
+def _losing(orders: Orders) -> list[Order]:
+    """Return the orders that lose a change: by the version, or since one after the other gives other titles.
+
+    The version counts the changes that are stored, if each was made to what the one before it had stored.
+    """
+    serial = {order.titles for order in orders.orders if _is_serial(order.schedule)}
+    return [
+        order
+        for order in orders.orders
+        if order.loses or (set(order.results) == {DONE} and order.titles not in serial)
+    ]
+
+
+def _is_serial(schedule: str) -> bool:
+    return list(schedule) in (sorted(schedule), sorted(schedule, reverse=True))
+
+
+def _loser(order: Order, pair: list[str]) -> str:
+    """Return the operation that did not store what it said; else the last writer, over the other's."""
+    writes = [step for step in order.steps if step.command not in ("find", COMMIT)]
+    for name, letter, told in zip(pair, "AB", order.results, strict=True):
+        own = [step for step in writes if step.letter == letter]
+        if told == DONE and own and own[-1].effect:
+            return name
+    stored = [step.letter for step in writes if not step.effect]
+    return pair["AB".index(stored[-1])] if stored else pair[0]
+
+
+def _refused(order: Order, pair: list[str]) -> tuple[str, str]:
+    """Return the operation whose caller got an error, and the error."""
+    told = dict(zip(pair, order.results, strict=True))
+    return next(
+        (name, told[name]) for name in pair if told[name] != "done" and not told[name].startswith("used up")
+    )
 
 
 def _words(order: Order, pair: list[str]) -> str:
     """Return an order in words: what each step sends, and for which operation."""
     names = dict(zip("AB", pair if pair[0] != pair[1] else ["one", "two"], strict=True))
-    return ", ".join(f"{step.command} of {names[step.letter]}" for step in order.steps)
+    return ", ".join(f"{names[step.letter]}: {step.command}" for step in order.steps)
 
 
 class _Backend:
@@ -137,19 +185,26 @@ class _Backend:
             self.notes.add("alone", operation=name, **told, **self._stored(book))
 
     async def overtaken(self) -> None:
-        """Change a book while somebody else is always first: no write finds what it looks for."""
+        """Change a book while somebody else is always first: another change is stored before each write."""
         self._new_client()
         book = self._new_book()
         sent: list[str] = []
-        undo = _overtake(sent)
+        undo = _overtake(sent, lambda: self._change_by_another(book, sent.count("w")))
         try:
             told = await self._told(OPERATIONS["add"], book)
         finally:
             undo()
         writes = "".join(sent).split("r")
         self.most_tries = max(map(len, writes), default=0)
+        titles = self._titles(book)
         self.notes.add(
-            "overtaken", **told, **self._stored(book), attempts=sent.count("w"), most_tries=self.most_tries
+            "overtaken",
+            **told,
+            **self._stored(book),
+            attempts=sent.count("w"),
+            most_tries=self.most_tries,
+            stored="New" in titles,
+            overwritten=f"By another, {sent.count('w')}" not in titles,
         )
 
     async def two_writes(self) -> None:
@@ -171,7 +226,11 @@ class _Backend:
         self.notes.add("two_writes", **told, **self._stored(book))
 
     async def question(self) -> None:
-        """Replace a table of contents while the question for the topology fails."""
+        """Make changes while the question for the topology fails."""
+        for operation in ("replace", "add"):
+            await self._question(operation)
+
+    async def _question(self, operation: str) -> None:
         self._new_client()
         book = self._new_book()
         database: Any = motor_asyncio.AsyncIOMotorDatabase  # Any: mypy forbids to replace a method
@@ -187,10 +246,10 @@ class _Backend:
 
         database.command = failing
         try:
-            told = await self._told(OPERATIONS["replace"], book)
+            told = await self._told(OPERATIONS[operation], book)
         finally:
             database.command = command
-        self.notes.add("question", **told, **self._stored(book), asked=len(asked))
+        self.notes.add("question", operation=operation, **told, **self._stored(book), asked=len(asked))
 
     async def _told(self, operation: Callable, book: str) -> dict[str, Any]:
         try:
@@ -222,6 +281,19 @@ class _Backend:
         entries = self.database.audit_log.count_documents({"book_id": book})
         return {"version": toc.get("version", 0), "chapters": len(toc["chapters"]), "entries": entries}
 
+    def _titles(self, book: str) -> list[str]:
+        toc = self.database.books.find_one({"_id": ObjectId(book)})["table_of_contents"]
+        return [chapter["title"] for chapter in toc["chapters"]]
+
+    def _change_by_another(self, book: str, number: int) -> None:
+        """Change a book as the backend does: a chapter, the version, and when it was."""
+        toc = "table_of_contents"
+        change = {f"{toc}.chapters.1.title": f"By another, {number}", f"{toc}.updated_at": datetime.now(UTC)}
+        self.database.books.update_one(
+            {"_id": ObjectId(book)},
+            {"$set": {**change, "updated_at": datetime.now(UTC)}, "$inc": {f"{toc}.version": 1}},
+        )
+
     def _replace(self, old: Any, new: Any) -> None:
         """Put `new` in the place of `old` wherever a module of the app has it."""
         for name, module in list(sys.modules.items()):
@@ -231,8 +303,8 @@ class _Backend:
                         setattr(module, key, new)
 
 
-def _overtake(sent: list[str]) -> Callable[[], None]:
-    """Let no write on books find a document. `sent` gets an "r" for each read and a "w" for each write."""
+def _overtake(sent: list[str], change: Callable[[], None]) -> Callable[[], None]:
+    """Call `change` before each write. `sent` gets an "r" for each read and a "w" for each write."""
     before = {name: getattr(_COLLECTION, name) for name in (*_WRITES, "find_one", "find", "aggregate")}
 
     def write(name: str) -> Callable:
@@ -240,7 +312,8 @@ def _overtake(sent: list[str]) -> Callable[[], None]:
             sent.append("w")
             if sent.count("w") > MOST_ATTEMPTS:
                 raise _Endless
-            return before[name](self, {"$and": [filter, {"_id": ObjectId()}]}, *args, **options)
+            change()
+            return before[name](self, filter, *args, **options)
 
         return overtaken
 

@@ -1,7 +1,7 @@
 """The question of a test that has to find a lost update: what it says when one is lost, and when none is.
 
 The learner's test runs three times, on the course's own app: as it is, and twice so that an update is lost
-for certain. The course's app is known, so its parts may be replaced.
+for certain, if it makes two at once. The course's app is known, so its parts may be replaced.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class _Loser:
     """Replaces how the course's app writes: two that have both read write one after the other, unguarded."""
 
     def __init__(self) -> None:
-        self.met = False
+        self.met = False  # whether both updates were under way at one time, when nothing kept them
         self._write: Any = None
 
     def begin(self, mode: int) -> None:
@@ -76,9 +76,10 @@ class _Loser:
         toc: Any = importlib.import_module("app.db.toc_transactions")
         base = importlib.import_module("app.db.base")
         self._write = self._write or toc._write_toc
-        self.met = False
+        toc._write_toc = self._write
         if mode == 0:
-            toc._write_toc = self._write
+            self._watch(toc)
+        if mode == 0 or not self.met:
             return
         arrived: list[int] = []
         both, first_is_written = asyncio.Event(), asyncio.Event()
@@ -89,8 +90,8 @@ class _Loser:
             if len(arrived) == 2:
                 both.set()
             if not await _came(both):
+                arrived.remove(which)
                 return await self._write(condition, new, session=session)
-            self.met = True
             own = {"_id": condition["_id"]}
             if which == mode:  # this one is lost: it writes first
                 written = await self._write(own, new, session=session)
@@ -100,6 +101,20 @@ class _Loser:
             return await self._write(own, new, session=session)
 
         toc._write_toc = losing
+
+    def _watch(self, toc: Any) -> None:
+        change = toc._change_chapters
+        under_way: list[Any] = []
+
+        async def watched(*arguments: Any) -> Any:
+            self.met = self.met or bool(under_way)
+            under_way.append(arguments)
+            try:
+                return await change(*arguments)
+            finally:
+                under_way.remove(arguments)
+
+        toc._change_chapters = watched
 
 
 async def _came(event: asyncio.Event) -> bool:

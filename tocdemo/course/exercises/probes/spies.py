@@ -5,7 +5,11 @@ module `base` and asyncio, and not pytest.
 """
 
 import asyncio
+import functools
+import itertools
 import sys
+from collections.abc import Iterable
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 from motor import motor_asyncio
@@ -19,6 +23,7 @@ GO_BETWEENS = ("app/db/driver.py",)
 _CLIENT: Any = motor_asyncio.AsyncIOMotorClient
 _DELEGATE: Any = MongoClient
 _LOOP: Any = asyncio.base_events.BaseEventLoop
+_MOST_PARTS = 10_000  # of what a module holds that are looked through
 _KINDS = (_CLIENT, motor_asyncio.AsyncIOMotorDatabase, motor_asyncio.AsyncIOMotorCollection)
 
 
@@ -131,8 +136,11 @@ class Spies:
             {"stale": 0, "fresh": 0, "name": name, "phase": self.phase, "test": test, **place},
         )
         entry["stale" if stale else "fresh"] += 1
-        made = self.entry_of(client_of(used))
+        client = client_of(used)
+        made = self.entry_of(client)
         entry["made"] = made and made["phase"]
+        bound, running = object.__getattribute__(client, "_io_loop"), asyncio._get_running_loop()
+        entry["crosses"] = bound is not None and bound is not running
 
 
 def client_of(used: Any) -> Any:
@@ -148,6 +156,59 @@ def client_of(used: Any) -> Any:
 def held_by(module: Any) -> dict[str, Any]:
     """Return the objects of Motor's that a module holds, by their names."""
     return {name: value for name, value in list(vars(module).items()) if isinstance(value, _KINDS)}
+
+
+def kept_by(module: Any) -> dict[str, bool]:
+    """Return the names of a module that lead to an object of Motor's, and whether each is that object itself.
+
+    Others hold one in a container, a default, a closure, a bound method, or an attribute of the module's own.
+    """
+    return {
+        name: isinstance(value, _KINDS)
+        for name, value in list(vars(module).items())
+        if _leads_to_motor(value, module.__name__)
+    }
+
+
+def _leads_to_motor(value: Any, module: str) -> bool:
+    known: set[int] = set()
+    ahead = [value]
+    while ahead and len(known) < _MOST_PARTS:
+        each = ahead.pop()
+        if isinstance(each, _KINDS):
+            return True
+        if id(each) not in known:
+            known.add(id(each))
+            ahead += itertools.islice(_parts(each, module), _MOST_PARTS)
+    return False
+
+
+def _parts(value: Any, module: str) -> Iterable[Any]:
+    """Return what an object of a module holds. What belongs to other modules is not looked into."""
+    kind = type(value)
+    if kind is dict:
+        return value.values()
+    if kind in (list, tuple, set, frozenset):
+        return value
+    if kind is functools.partial:
+        return (value.func, *value.args, *value.keywords.values())
+    if kind is MethodType:
+        return (value.__self__,)
+    if kind is FunctionType and value.__module__ == module:
+        cells = [each for cell in value.__closure__ or () for each in _in_cell(cell)]
+        return (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *cells)
+    own = value if isinstance(value, type) else kind
+    if own is SimpleNamespace or own.__module__ == module:
+        return getattr(value, "__dict__", {}).values()
+    return ()
+
+
+def _in_cell(cell: CellType) -> list[Any]:
+    """Return what a cell of a closure holds; nothing when it is empty."""
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
 
 
 def _fresh_for(used: Any) -> Any:

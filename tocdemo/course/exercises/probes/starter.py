@@ -1,6 +1,6 @@
 """The question of a program that starts pytest: in which thread the tests run, and what runs beside them.
 
-The program gets a small suite of its own, whose tests tell this module where they are.
+The program gets a small suite of its own, whose tests tell this module where they are; then one that fails.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .notes import Notes
-from .script import asyncio_as_it_is, patched_since, run_program
+from .script import Asyncio, run_program
 from .suite import Kept
 
 _SUITE = """\
@@ -29,6 +29,10 @@ async def test_one():
 async def test_two():
     starter.tell(asyncio.get_running_loop())
 """
+_WRONG = """\
+def test_wrong():
+    assert False
+"""
 _CONFTEST = """\
 from tocdemo.course.exercises.probes import starter
 
@@ -47,9 +51,12 @@ _OPTIONS = (
     "pytest_asyncio.plugin",
 )
 
+WAIT = 2.0  # seconds that a loop may take to call a function; then it stands still
+
 # What the small suite told; it can only import this module.
 _told: list[dict[str, Any]] = []
 _reports: list[dict[str, Any]] = []
+_asyncio: list[Asyncio] = []
 _running: list[tuple[Any, int]] = []  # event loops that run now, each with its thread
 
 
@@ -61,31 +68,48 @@ def look(folder: Path, notes: Notes, *, script: str) -> None:
     (suite / "conftest.py").write_text(_CONFTEST)
     (suite / "test_small.py").write_text(_SUITE)
     _watch_loops()
-    before = asyncio_as_it_is()
-    printed = Kept()
-    arguments = [
-        str(suite / "test_small.py"),
-        "--rootdir",
-        str(suite),
-        "-c",
-        str(suite / "pytest.ini"),
-        *_OPTIONS,
-    ]
-    run_program(folder / script, arguments, printed, notes)
+    _asyncio.append(Asyncio())
+    (suite / "test_wrong.py").write_text(_WRONG)
+    options = ("--rootdir", str(suite), "-c", str(suite / "pytest.ini"), *_OPTIONS)
+    code, reports = _run(folder / script, [str(suite / "test_small.py"), *options], notes)
+    code_of_failure: Any = None
+    reports_of_failure: list[dict[str, Any]] = []
+    if reports:
+        wrong = [str(suite / "test_wrong.py"), *options]
+        code_of_failure, reports_of_failure = _run(folder / script, wrong, notes)
     notes.add(
         "starter",
         told=_told,
-        reports=_reports,
-        patched=patched_since(before),
-        printed=printed.getvalue()[-2000:],
+        reports=reports,
+        code=code,
+        reports_of_failure=reports_of_failure,
+        code_of_failure=code_of_failure,
+        patched=_asyncio[0].patched(),
     )
+
+
+def _run(script: Path, arguments: list[str], notes: Notes) -> tuple[Any, list[dict[str, Any]]]:
+    """Run the program, and return its exit code and what the small suite reported."""
+    _reports.clear()
+    code = run_program(script, arguments, Kept(), notes)
+    return code, list(_reports)
 
 
 def tell(loop: Any) -> None:
     """Note where a test of the small suite runs, and whether another loop runs meanwhile."""
-    others = [thread for other, thread in _running if other is not loop]
+    _asyncio[0].look()
+    others = [(other, thread) for other, thread in _running if other is not loop]
     here = threading.get_ident()
-    _told.append({"other_loops": len(others), "in_their_thread": here in others})
+    in_their_thread = any(thread == here for _, thread in others)
+    moving = not in_their_thread and any(_moves(other) for other, _ in others)
+    _told.append({"other_loops": len(others), "in_their_thread": in_their_thread, "moving": moving})
+
+
+def _moves(loop: Any) -> bool:
+    """Whether an event loop of another thread does what it is asked to, and does not stand still."""
+    called = threading.Event()
+    loop.call_soon_threadsafe(called.set)
+    return called.wait(WAIT)
 
 
 def report(report: Any) -> None:

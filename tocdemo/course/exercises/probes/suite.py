@@ -19,7 +19,7 @@ import pluggy
 import pytest
 
 from .notes import Notes, error_text
-from .spies import Spies, held_by
+from .spies import Spies, kept_by
 
 OPTIONS = (
     *("-q", "--tb=no", "--capture=no"),
@@ -106,17 +106,17 @@ class Watch(Ends):
         super().__init__(notes)
         self.spies = spies
         self.fixture = fixture
-        self.modules = modules
+        self._watched = {str(notes.folder / path): path for path in modules}
+        self._modules: dict[str, Any] = {}
+        self._found: list[str] = []  # with those that an option leaves out
         self._held: set[tuple[str, str]] = set()
         self._made_for: list[tuple[str, dict[str, Any]]] = []
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self._found.append(item.name)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        tests = [
-            {"name": item.name, "file": item.path.relative_to(self.notes.folder).as_posix()}
-            for item in session.items
-            if item.path.is_relative_to(self.notes.folder)
-        ]
-        self.notes.add("collected", tests=tests)
+        self.notes.add("collected", tests=[item.name for item in session.items], found=self._found)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -137,10 +137,10 @@ class Watch(Ends):
 
     def _note_held(self) -> None:
         for path, module in self._loaded():
-            for name in held_by(module):
+            for name, itself in kept_by(module).items():
                 if (path, name) not in self._held:
                     self._held.add((path, name))
-                    self.notes.add("copy", file=path, name=name)
+                    self.notes.add("copy", file=path, name=name, itself=itself)
 
     def note_undefined(self) -> None:
         """Note the names that functions of the modules use, and that are not there."""
@@ -157,10 +157,13 @@ class Watch(Ends):
                             )
 
     def _loaded(self) -> Iterator[tuple[str, Any]]:
-        for path in self.modules:
+        """Yield the watched modules, each with its path; they are looked for until they are all there."""
+        if len(self._modules) < len(self._watched):
             for module in list(sys.modules.values()):
-                if getattr(module, "__file__", None) == str(self.notes.folder / path):
-                    yield path, module
+                path = self._watched.get(getattr(module, "__file__", None) or "")
+                if path is not None:
+                    self._modules[path] = module
+        yield from self._modules.items()
 
     @pytest.hookimpl(tryfirst=True, wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[Any]:

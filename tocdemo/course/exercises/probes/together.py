@@ -4,7 +4,6 @@ Its tests run in this process again and again, each time with fresh modules and 
 run stops nothing; after the first one with a failure no further one begins.
 """
 
-import asyncio
 import importlib
 import inspect
 import random
@@ -19,25 +18,25 @@ from tocdemo.runner import fresh
 
 from ..trials import AGAIN, ALONE, REVERSED, SHUFFLED, TOGETHER
 from .notes import Notes
-from .script import asyncio_as_it_is
+from .script import Asyncio
 from .suite import Ends, Report, run_pytest
 
 SEED = 11  # the same random order each time: a verdict must not be luck
+_OF_LOOPS = ("io_loop", "get_io_loop")
 Order = Callable[[list[pytest.Item]], list[pytest.Item]]
 
 
 def look(folder: Path, notes: Notes, *, tests: list[str]) -> None:
     """Run all tests below `folder` in several ways; run each of `tests` alone."""
-    before, patched = _as_it_is(), set[str]()
+    makers = _Makers()
     for run, order in _runs(tests):
-        watch = _Watch(notes, run, order, before)
+        watch = _Watch(notes, run, order, makers)
         with fresh.as_before(folder):
             code, words = run_pytest([str(folder)], "embedded", [watch])
-        patched |= watch.patched
         notes.add("pytest", run=run, code=code, words=words)
         if watch.failed or code not in (0, 1, 5):  # 5: no test
             break
-    notes.add("patched", names=sorted(patched))
+    notes.add("patched", names=makers.patched())
 
 
 def _runs(tests: list[str]) -> Iterator[tuple[str, Order]]:
@@ -62,29 +61,40 @@ def name_of(item: pytest.Item) -> str:
     return item.name.partition("[")[0]
 
 
-def _as_it_is() -> dict[str, Any]:
-    """Return what hides the bug when it is replaced, as it is now: parts of asyncio, and of Motor (3.7)."""
-    loop: Any = asyncio.base_events.BaseEventLoop
+def _motors_own() -> dict[str, Any]:
+    """Return the functions by which Motor (3.7) works with loops, by their names."""
     client: Any = motor_asyncio.AsyncIOMotorClient
-    parts = asyncio_as_it_is() | {
-        f"asyncio.BaseEventLoop.{name}": getattr(loop, name)
-        for name in ("close", "is_closed", "_check_closed", "run_in_executor")
-    }
-    for name in ("io_loop", "get_io_loop"):
-        parts[f"AsyncIOMotorClient.{name}"] = inspect.getattr_static(client, name)
+    parts = {f"AsyncIOMotorClient.{name}": inspect.getattr_static(client, name) for name in _OF_LOOPS}
     framework = vars(importlib.import_module("motor.frameworks.asyncio"))
     functions = {name: value for name, value in framework.items() if inspect.isfunction(value)}
-    return parts | {f"motor.frameworks.asyncio.{name}": function for name, function in functions.items()}
+    return parts | {f"motor.frameworks.asyncio.{name}": value for name, value in functions.items()}
+
+
+class _Makers:
+    """asyncio and Motor as their makers made them, to say what is another object at any of the looks."""
+
+    def __init__(self) -> None:
+        self._asyncio = Asyncio()
+        self._motor = _motors_own()
+        self._changed: set[str] = set()
+
+    def look(self) -> None:
+        self._asyncio.look()
+        now = _motors_own()
+        self._changed |= {name for name, value in self._motor.items() if now.get(name) is not value}
+
+    def patched(self) -> list[str]:
+        """Return the names of what was another object."""
+        return [*self._asyncio.patched(), *sorted(self._changed)]
 
 
 class _Watch(Ends):
     """A pytest plugin: the tests come in an order of ours, and how each ends is noted."""
 
-    def __init__(self, notes: Notes, run: str, order: Order, before: dict[str, Any]) -> None:
+    def __init__(self, notes: Notes, run: str, order: Order, makers: _Makers) -> None:
         super().__init__(notes)
-        self.run, self.order, self.before = run, order, before
+        self.run, self.order, self.makers = run, order, makers
         self.failed = False
-        self.patched: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -97,8 +107,7 @@ class _Watch(Ends):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:
-        now = _as_it_is()
-        self.patched.update(name for name, value in self.before.items() if now[name] is not value)
+        self.makers.look()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Report:

@@ -12,11 +12,11 @@
   }
 
   async function follow(contents, context) {
-    const known = context.contentsModel;
+    const known = context.contentsModel.last_modified;
     const disk = await contents.get(context.path, { content: false });
-    const isNewer = Date.parse(disk.last_modified) > Date.parse(known.last_modified);
+    const isNewer = Date.parse(disk.last_modified) > Date.parse(known);
     // Meanwhile somebody may have typed, or saved.
-    if (isNewer && untouched(context) && context.contentsModel === known) {
+    if (isNewer && untouched(context) && context.contentsModel.last_modified === known) {
       await context.revert();
     }
   }

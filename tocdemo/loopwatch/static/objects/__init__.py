@@ -1,0 +1,1 @@
+"""What belongs to an event loop: the libraries' makers, what the project makes of them, and what it keeps."""

@@ -1,0 +1,1 @@
+"""The rules of the static checker, one subject a module."""
