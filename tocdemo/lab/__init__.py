@@ -5,6 +5,7 @@ operations `add` and `rename`, and the modules `ways`, `loop_scopes` and `nested
 their first use, so that whatever imports this package does not wait for what notebooks need.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Callable
@@ -65,7 +66,9 @@ def __getattr__(name: str) -> Any:
         module, attribute = HANDED_ON[name]
         loaded = importlib.import_module(module)
         return getattr(loaded, attribute) if attribute else loaded
-    raise AttributeError(f"tocdemo.lab has no {name!r}; its verbs are {', '.join(VERBS)}")
+    near = difflib.get_close_matches(name, VERBS, 1)
+    meant = f"did you mean lab.{near[0]}? Its" if near else "its"
+    raise AttributeError(f"tocdemo.lab has no {name!r}; {meant} verbs are {', '.join(VERBS)}")
 
 
 def load_ipython_extension(shell: Any) -> None:
