@@ -1,7 +1,7 @@
 """The verbs of a notebook: `from tocdemo import lab`, then `lab.workspace()` and `lab.run()`.
 
 `lab.<TAB>` shows the verbs, and nothing else. A few lessons need more, and import it from here by name: the
-operations `add` and `rename`, and the modules `ways`, `loop_scopes` and `nested`. All names are loaded at
+operations `add` and `rename`, and modules such as `ways` and `loop_scopes`. All names are loaded at
 their first use, so that whatever imports this package does not wait for what notebooks need.
 """
 
@@ -51,6 +51,7 @@ HANDED_ON = {
     "rename": ("tocdemo.explorer.operations", "rename"),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "retries": ("tocdemo.experiments.retries", None),
     "ways": ("tocdemo.experiments.ways", None),
 }
 
