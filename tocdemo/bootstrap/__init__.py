@@ -8,6 +8,7 @@ one that is not whole yet.
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -28,6 +29,7 @@ __all__ = [
     "STAMP",
     "SetupError",
     "add_group",
+    "end_hand_over",
     "hand_over",
     "has_project",
     "lacking",
@@ -120,9 +122,19 @@ def hand_over(python: str, argv: "list[str]") -> int:
     command = [python, os.path.join(ROOT, "tocdemo"), *argv]
     sys.stdout.flush()
     sys.stderr.flush()
+    # A test without `assert` says nothing.
+    os.environ.pop("PYTHONOPTIMIZE", None)
     if os.name == "posix":
+        # Ctrl-C waits until the other interpreter can answer it with a sentence.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(python, command)
     return subprocess.call(command)
+
+
+def end_hand_over() -> None:
+    """Let Ctrl-C through again, in the interpreter that was handed over to."""
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _environment() -> Environment:

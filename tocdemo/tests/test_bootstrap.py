@@ -20,7 +20,7 @@ import pytest
 from tocdemo import bootstrap
 from tocdemo.bootstrap import installing, making
 from tocdemo.bootstrap.environment import LOG, MARKER, STAMP, VERSION, Environment
-from tocdemo.bootstrap.words import last_line, why_pip_failed
+from tocdemo.bootstrap.words import last_line, why_pip_failed, why_venv_failed
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = tuple(f"bootstrap/{file.name}" for file in (ROOT / "tocdemo/bootstrap").glob("*.py"))
@@ -199,6 +199,15 @@ def test_another_failure_of_pip_is_quoted(tmp_path):
     said = why_pip_failed(str(log))
     assert said.startswith("pip could not install the requirements: Could not find a version")
     assert str(log) in said
+
+
+def test_a_full_disk_is_named_and_not_the_command_that_met_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/small")
+    text = "Error: [Errno 28] No space left on device: '/small/x'\nCalledProcessError: pip, status 1"
+    (tmp_path / "log").write_text(f"ERROR: {text}")
+    for said in (why_venv_failed("python -m venv x", text), why_pip_failed(str(tmp_path / "log"))):
+        assert said.startswith("there is no room left, here or in /small; make 1 GB free, or set TMPDIR")
+    assert why_venv_failed("python -m venv x", "bad\n") == "`python -m venv x` failed: bad"
 
 
 # --- a group of pyproject.toml, with a real pip ------------------------------------------------------------
