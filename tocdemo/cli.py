@@ -107,7 +107,7 @@ def build(argv: list[str]) -> int:
 def run(argv: list[str]) -> int:
     """Run the 28 tests in a throw-away copy, with chosen faults."""
     parser = _parser("run", run)
-    _add_state(parser, "mended")
+    _add_state(parser, "fixed")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="put this fault in, too")
     parser.add_argument("--each", action="store_true", help="run each test alone")
     parser.add_argument("--only", metavar="TEST", help="run the test of this name, and no other")
@@ -133,7 +133,7 @@ def run(argv: list[str]) -> int:
 
 
 def matrix(argv: list[str]) -> int:
-    """Run the 28 in every combination of the four loop faults: which change cures?"""
+    """Run the 28 in every combination of the four loop faults: which change fixes it?"""
     parser = _parser("matrix", matrix)
     parser.add_argument(
         "--backend", metavar="NAME", help="embedded (default), replica-set, pymongo, mock, or a MongoDB URI"
@@ -232,7 +232,7 @@ def _progress(quiet: bool) -> Callable[[int, int, float], None]:
 
 
 def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:
-    parser.add_argument("--state", default=default, metavar="NAME", help="mended, incident or as-fixed")
+    parser.add_argument("--state", default=default, metavar="NAME", help="fixed, incident or as-fixed")
 
 
 def serve(argv: list[str]) -> int:

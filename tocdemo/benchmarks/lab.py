@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure `--rounds` rounds on a copy in `--state`, and print the medians. Returns 0."""
     parser = argparse.ArgumentParser(prog="python -m tocdemo bench lab", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="how many rounds (default 9)")
-    parser.add_argument("--state", default="mended", choices=faults.STATES, help="default: mended")
+    parser.add_argument("--state", default="fixed", choices=faults.STATES, help="default: fixed")
     options = parser.parse_args(argv)
     if options.rounds < 1:
         parser.error(f"expected at least 1 round, found {options.rounds}")

@@ -83,7 +83,8 @@ class Exercise:
 
     `task` says what to do, `afterwards` what must be true then: a sentence for each claim that is checked, by
     the claim's name. `files` are the files that the task is about, `start` the faults that the learner's copy
-    begins with, `given` the texts of files that lie beside it then, by their paths. `hints` come in order,
+    begins with, `given` the texts of files that lie beside it then, by their paths; without a `backend`, they
+    are all that is there. `hints` come in order,
     the last is nearly the solution. The solution takes `faults` out of `files`; without faults it is the file
     `solutions/NAME.diff`, beside the manifest. `others` is a word about other right ways.
     """
@@ -98,6 +99,12 @@ class Exercise:
     hints: tuple[str, ...]
     faults: tuple[str, ...]
     others: str
+    backend: bool = True
+
+    @property
+    def begins(self) -> Start:
+        """What a learner's copy begins with."""
+        return Start(self.start, given=self.given, backend=self.backend)
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,11 @@ def _lesson(table: Mapping, where: str) -> Lesson:
     if not re.fullmatch(r"[a-z]\w+" if optional else r"\d\d_\w+", slug):
         like = "fixtures_that_outlive_their_loop, without a number" if optional else "01_alone_and_together"
         raise CourseError(f"{where}: expected a slug like {like}")
-    exercises = tuple(_exercise(entry, slug, f"{where}, exercise") for entry in table.get("exercise", []))
+    start = table.get("start", {})
+    exercises = tuple(
+        _exercise(entry, slug, f"{where}, exercise", backend=start.get("backend", True))
+        for entry in table.get("exercise", [])
+    )
     return Lesson(
         slug=slug,
         title=_get(table, "title", str, where),
@@ -175,20 +186,22 @@ def _lesson(table: Mapping, where: str) -> Lesson:
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),
         orders=tuple(_orders(entry, f"{where}, orders") for entry in table.get("orders", [])),
         exercises=exercises,
-        start=_start(table.get("start", {}), exercises, f"{where}, start"),
+        start=_start(start, exercises, f"{where}, start"),
     )
 
 
 def _start(table: Mapping, exercises: tuple[Exercise, ...], where: str) -> Start:
     """Read what a lesson's workspace begins with: a state, changes made in it, further files."""
-    _only(table, where, "state", "made", "faults", "neighbours")
+    _only(table, where, "state", "made", "faults", "neighbours", "backend")
     try:
         names = faults.state(table.get("state", "incident"))
         gone = changes.faults_of(_texts(table, "made", where))
         names = _texts(table, "faults", where) or tuple(name for name in names if name not in gone)
         for name in names:
             faults.get(name)
-        return Start(names, bool(table.get("neighbours", False)), _given(exercises))
+        return Start(
+            names, bool(table.get("neighbours", False)), _given(exercises), bool(table.get("backend", True))
+        )
     except BadInput as error:
         raise CourseError(f"{where}: {error}") from None
 
@@ -197,7 +210,7 @@ def _given(exercises: tuple[Exercise, ...]) -> dict[str, str]:
     return {path: text for exercise in exercises for path, text in exercise.given.items()}
 
 
-def _exercise(table: Mapping, lesson: str, where: str) -> Exercise:
+def _exercise(table: Mapping, lesson: str, where: str, *, backend: bool) -> Exercise:
     keys = ("task", "afterwards", "files", "start", "given", "hints", "faults", "others")
     _only(table, where, "name", *keys)
     name = _get(table, "name", str, where)
@@ -220,6 +233,7 @@ def _exercise(table: Mapping, lesson: str, where: str) -> Exercise:
         hints=hints,
         faults=_texts(table, "faults", where),
         others=_get(table, "others", str, where).strip(),
+        backend=backend,
     )
 
 

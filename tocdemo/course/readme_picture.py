@@ -17,10 +17,10 @@ SIZE, GAP, HEAD = 30, 4, 30  # pixels: a cell, the space between two, a caption
 
 
 def draw() -> str:
-    """Run the incident and the mended suite, and return the picture of both as SVG."""
+    """Run the incident and the fixed suite, and return the picture of both as SVG."""
     panels = (
         ("Before", suite.run_copy(faults.with_faults(faults.state("incident")))),
-        ("After", suite.run_copy(faults.with_faults(faults.state("mended")))),
+        ("After", suite.run_copy(faults.with_faults(faults.state("fixed")))),
     )
     height = HEAD + 2 * (SIZE + GAP) + 16
     width = COLUMNS * (SIZE + GAP) + GAP

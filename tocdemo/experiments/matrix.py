@@ -1,4 +1,4 @@
-"""The matrix: the suite in all combinations of the four loop faults, to see which change cures.
+"""The matrix: the suite in all combinations of the four loop faults, to see which change fixes it.
 
 Each cell is a Run of a throw-away copy of the backend, on fresh modules and a fresh database. What is read
 from the cells (effects, cures) is computed here, and here is how it looks: HTML tables without a script.
@@ -104,7 +104,7 @@ class Matrix:
         Empty when nothing cures. Raises ValueError when cells are missing.
         """
         if not self.whole:
-            raise BadInput("The matrix is not whole, so what cures cannot be said: run it to its end")
+            raise BadInput("The matrix is not whole, so what fixes it cannot be said: run it to its end")
         everything = frozenset(self.switches)
         green = [everything - cell.faults for cell in self._plain() if cell.run.green]
         return tuple(mends for mends in green if not any(other < mends for other in green))
@@ -320,20 +320,18 @@ def _conclusions(matrix: Matrix) -> list[str]:
 def _cures(matrix: Matrix) -> list[str]:
     cures = matrix.cures()
     if frozenset() in cures:
-        return [
-            "Green with every fault in: there is nothing to cure here, and nothing to learn about a cure."
-        ]
+        return ["Green with every fault in: there is nothing to fix here, and nothing to learn about a fix."]
     sums = (" + ".join(CHANGES[name].name for name in matrix.switches if name in mends) for mends in cures)
-    found = [f"The smallest set of changes that cures: {mends}." for mends in sums]
+    found = [f"The smallest set of changes that fixes it: {fixes}." for fixes in sums]
     needless = ", ".join(CHANGES[name].name for name in matrix.needless())
     return [
-        *(found or ["No set of these changes cures."]),
-        *([f"Not needed for a cure: {needless}."] if needless else []),
+        *(found or ["No set of these changes fixes it."]),
+        *([f"Not needed for a fix: {needless}."] if needless else []),
     ]
 
 
 def _control(matrix: Matrix, cell: RunCell) -> str:
-    state = "the incident" if cell.faults else "the mended state"
+    state = "the incident" if cell.faults else "the fixed state"
     plain = matrix.run(*cell.faults)
     verb = "changes nothing" if plain.contract() == cell.run.contract() else "changes the result"
     return (

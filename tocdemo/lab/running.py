@@ -113,7 +113,7 @@ def explain() -> Explanations:
 
 
 def matrix(backend: str | None = None) -> _matrix.Matrix:
-    """Run the 28 in every combination of the four loop faults, and show which change cures.
+    """Run the 28 in every combination of the four loop faults, and show which change fixes it.
 
     The runs are of throw-away copies: the workspace stays as it is. `backend` is what `lab.run` takes.
     Interrupt it (Kernel > Interrupt), and what was measured until then is shown.

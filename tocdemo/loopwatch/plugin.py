@@ -20,8 +20,11 @@ from .explaining.cause import Failure
 from .explaining.explain import Explainer
 from .live.hooks import Hooks
 from .live.ledger import Ledger
+from .live.sites import without_own_frames
 from .live.uses import Uses
+from .page import page
 from .recording import Fixture, Recording, Test
+from .summary import SECTION, summary
 
 PACKAGES = ("pytest", "pytest-asyncio", "anyio", "motor", "pymongo", "uvloop")
 
@@ -39,8 +42,9 @@ class _Live:
 class Watch:
     """A pytest plugin that records the event loops of one run.
 
-    `json` is a file to which the record is written at the end. With pytest-xdist each worker writes its own,
-    with the worker's name before the suffix: "run.json" becomes "run.gw0.json".
+    `json` is a file to which the record is written at the end, `report` one for the same as an HTML page.
+    With pytest-xdist each worker writes its own, with the worker's name before the suffix: "run.json" becomes
+    "run.gw0.json".
 
     After the run `recording` is a `Recording`; before and during it, it is None. A Watch is for one run.
 
@@ -49,13 +53,15 @@ class Watch:
     >>> watch.recording.explanations
     """
 
-    def __init__(self, json: str | Path | None = None) -> None:
+    def __init__(self, json: str | Path | None = None, report: str | Path | None = None) -> None:
         self.recording: Recording | None = None
         self._json = json
+        self._report = report
         self._live: _Live | None = None
         self._tests: dict[str, _RunningTest] = {}
         self._fixtures: list[Fixture] = []
         self._open_fixtures: dict[int, int] = {}
+        self._at_collection: dict[str, str] = {}
         self._worker: str | None = None
 
     # -- begin and end -------------------------------------------------------------------------------------
@@ -70,10 +76,10 @@ class Watch:
         """Begin now if the plugin came too late for the first hook; refuse a file that cannot be written."""
         self._start(config)
         self._worker = getattr(config, "workerinput", {}).get("workerid")
-        if self._json is not None and not Path(self._json).absolute().parent.is_dir():
-            raise pytest.UsageError(
-                f"--loopwatch-json: there is no folder {Path(self._json).absolute().parent}; create it first"
-            )
+        for option, file in (("json", self._json), ("report", self._report)):
+            folder = Path(file or ".").absolute().parent
+            if file is not None and not folder.is_dir():
+                raise pytest.UsageError(f"--loopwatch-{option}: there is no folder {folder}; create it first")
 
     def _start(self, config: pytest.Config) -> None:
         if self._live is not None:
@@ -93,10 +99,15 @@ class Watch:
         live.hooks.stop()
         self.recording = self._frozen(live)
         if self._json is not None and (self._tests or self._worker):
-            path = Path(self._json)
-            if self._worker:
-                path = path.with_name(f"{path.stem}.{self._worker}{path.suffix}")
-            path.write_text(self.recording.to_json(indent=1) + "\n", encoding="utf-8")
+            self._write(self._json, self.recording.to_json(indent=1) + "\n")
+        if self._report is not None and (self._tests or self._worker):
+            self._write(self._report, page(self.recording))
+
+    def _write(self, file: str | Path, text: str) -> None:
+        path = Path(file)
+        if self._worker:
+            path = path.with_name(f"{path.stem}.{self._worker}{path.suffix}")
+        path.write_text(text, encoding="utf-8")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -130,7 +141,10 @@ class Watch:
             uses=tuple(entry.frozen() for entry in live.uses.entries),
             holders=tuple(entry.frozen() for entry in explainer.holders or ()),
             holders_at=explainer.holders_at,
-            explanations={t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+            explanations={
+                **self._at_collection,
+                **{t.nodeid: t.explanation for t in self._tests.values() if t.explanation},
+            },
         )
 
     # -- where the run is ----------------------------------------------------------------------------------
@@ -181,6 +195,8 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
+        if call.excinfo is not None and (bare := without_own_frames(call.excinfo.value)) is not None:
+            call.excinfo = pytest.ExceptionInfo.from_exception(bare)
         report = yield
         live, test = self._live, self._tests.get(item.nodeid)
         if live is None or test is None:
@@ -193,14 +209,45 @@ class Watch:
             self._explain(live, Failure(item.nodeid, report.when, call.excinfo.value, item), report, test)
         return report
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector):
+        report = yield
+        call = getattr(report, "call", None)
+        if self._live is not None and report.failed and call is not None and call.excinfo is not None:
+            failure = Failure(collector.nodeid, "collection", call.excinfo.value, collector)
+            text = _text(self._live, failure)
+            if text:
+                report.sections.append((SECTION, text))
+                self._at_collection[collector.nodeid] = text
+        return report
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print a line for each cause, also where no traceback is printed."""
+        if terminalreporter.config.getoption("no_summary", False):
+            return
+        failed = [
+            (report.nodeid, text)
+            for outcome in ("failed", "error")
+            for report in terminalreporter.stats.get(outcome, ())
+            for name, text in getattr(report, "sections", ())
+            if name == SECTION
+        ]
+        for line in summary(failed):
+            terminalreporter.write_line(line)
+
     def _explain(self, live: _Live, failure: Failure, report: pytest.TestReport, test: _RunningTest) -> None:
-        try:
-            text = live.explainer.explain(failure)
-        except Exception as error:  # a fault of ours must not hide the test's own failure
-            text = f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
+        text = _text(live, failure)
         if text:
-            report.sections.append(("loopwatch", text))
+            report.sections.append((SECTION, text))
+            failure.item.user_properties.append((SECTION, text))  # for junit XML
             test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text
+
+
+def _text(live: _Live, failure: Failure) -> str | None:
+    try:
+        return live.explainer.explain(failure)
+    except Exception as error:  # a fault of ours must not hide the test's own failure
+        return f"loopwatch: could not explain this failure ({type(error).__name__}: {error})"
 
 
 class _RunningTest:

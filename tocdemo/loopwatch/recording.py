@@ -89,7 +89,7 @@ class Fixture:
 
 @dataclass(frozen=True)
 class Client:
-    """An async client, or a lock that was used on a wrong loop.
+    """An async client, or a lock or other object that was used on a wrong loop.
 
     `loop` and `bound` are None as long as no binding was seen.
     """
@@ -152,9 +152,10 @@ _Numbered = TypeVar("_Numbered", Loop, Client)
 class Recording:
     """Everything that the plugin saw in one run.
 
-    `explanations` maps the node id of each explained test to its text. `holders` are those of the moment
-    when the first test failed over another loop, or when the last test was over but not yet torn down;
-    `holders_at` is that test's node id, or None if they were found at the end of the run.
+    `explanations` maps the node id of each explained test, or of a file that could not be imported, to its
+    text. `holders` are those of the moment when the first test failed over another loop, or when the last
+    test was over but not yet torn down; `holders_at` is that test's node id, or None if they were found at
+    the end of the run.
     """
 
     python: str

@@ -22,15 +22,22 @@ Runner = Callable[..., Run]
 def arguments_for(folder: Path, which: str = "toc") -> list[str]:
     """Return pytest's arguments for the 28 ("toc"), the 26 ("neighbours") or the 54 ("all") in `folder`.
 
+    In a folder with another project, they are all of its tests.
     Raises BadInput when `which` is none of these, CannotRun when the neighbours are not there.
     """
     if which not in sources.SUITES:
         raise BadInput(f"There are no tests {which!r}; expected one of {', '.join(sources.SUITES)}")
+    if _is_other_project(folder):
+        return [str(folder)]
     paths = sources.SUITES[which]
     missing = [path for path in paths if path in sources.NEIGHBOURS and not (folder / path).exists()]
     if missing:
         raise CannotRun(f"There is no {missing[0]} in {folder}: run lab.workspace(…, neighbours=True) first")
     return [str(folder / path) for path in paths]
+
+
+def _is_other_project(folder: Path) -> bool:
+    return not sources.is_backend(folder) and any(folder.glob("*/*.py"))
 
 
 def run(

@@ -33,13 +33,13 @@ Files = Mapping[str, str]
 class Fault:
     """A named way to break the mended backend.
 
-    `sentence` says what the fault does to the source, `mend` what its cure does. `transforms` holds a
+    `sentence` says what the fault does to the source, `fix` what is so without it. `transforms` holds a
     function from source text to source text for each path that the fault changes.
     """
 
     name: str
     sentence: str
-    mend: str
+    fix: str
     transforms: Mapping[str, Callable[[cst.Module], cst.Module]]
 
     def apply(self, files: Files) -> dict[str, str]:

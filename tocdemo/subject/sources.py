@@ -38,6 +38,11 @@ def neighbours() -> Mapping[str, str]:
     return _texts([*NEIGHBOURS, *_PACKAGES])
 
 
+def is_backend(folder: Path) -> bool:
+    """Whether a folder holds a copy of the backend, and no other project."""
+    return (folder / APP).parent.is_dir() or (folder / SUITE).exists()
+
+
 def _texts(paths: list[str]) -> Mapping[str, str]:
     return {path: (BACKEND / path).read_text(encoding="utf-8") for path in sorted(paths)}
 

@@ -40,15 +40,21 @@ def of(name: str) -> "Workspace":
 
 @dataclass(frozen=True)
 class Start:
-    """What a workspace begins with: these faults, the neighbours' tests or not, and files given beside it."""
+    """What a workspace begins with: these faults, the neighbours' tests or not, and files given beside it.
+
+    Without a `backend`, the given files are all there is: another project.
+    """
 
     faults: tuple[str, ...] = ()
     neighbours: bool = False
     given: Mapping[str, str] = field(default_factory=dict)
+    backend: bool = True
 
     @cached_property
     def files(self) -> Mapping[str, str]:
         """A text for each path. Raises BadInput for the name of no fault."""
+        if not self.backend:
+            return dict(self.given)
         own = dict(sources.neighbours()) if self.neighbours else {}
         return {**faults.with_faults(self.faults), **own, **self.given}
 
@@ -94,7 +100,8 @@ class Workspace:
         self._write_start(changed, start, gone)
         place = shown_path(self.folder)
         if fresh:
-            headline = f"Made {place}/: your copy of the backend and its tests."
+            what = "the backend" if start.backend else "a project"
+            headline = f"Made {place}/: your copy of {what} and its tests."
         elif mine:
             headline = f"Your edits of {', '.join(mine)} are as you left them; lab.reset() starts afresh."
         else:
@@ -254,6 +261,9 @@ class Workspace:
         return tuple(self.folder / path for path in paths)
 
     def _report(self, headline: str, kept: tuple[Path, ...] = (), details: Iterable[str] = ()) -> Report:
+        if not sources.is_backend(self.folder):
+            code = [path for path in self._own_files() if path.endswith(".py")]
+            return Report(headline, (), kept, tuple(details), self._links(code))
         state = {path: found for path, found in self.state().items() if self.has(path)}
         return Report(headline, (), kept, tuple(details), self._links(state), tuple(state.items()))
 
@@ -264,4 +274,4 @@ def _digest(text: str) -> str:
 
 def _course_text(path: str, start: Start) -> str:
     """Return what the course has for a file, whatever its state: when that changes, the course did."""
-    return sources.mended().get(path) or start.files[path]
+    return start.given.get(path) or sources.mended().get(path) or start.files[path]

@@ -809,4 +809,4 @@ def test_loopwatch_needs_pytest_alone(wheel, tmp_path):
     assert (checked.stdout, checked.stderr) == ("loopwatch: found nothing\n", "")
     explained = from_wheel(wheel, "pytest", "-p", "tocdemo.loopwatch", "-p", "no:cacheprovider", cwd=folder)
     assert "1 failed, 1 passed" in explained.stdout, explained.stdout + explained.stderr
-    assert "loopwatch: Future belongs to loop #1, closed in test_first" in explained.stdout
+    assert "loopwatch: KEPT[0] belongs to loop #1, closed in test_first" in explained.stdout

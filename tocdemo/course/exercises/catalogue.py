@@ -4,17 +4,15 @@ It knows the manifest and the names of faults and claims, and not how anything i
 """
 
 from functools import cache
-from pathlib import Path
 
 from tocdemo.course.manifest import Exercise, load
 from tocdemo.errors import BadInput, CourseError
 from tocdemo.subject import faults
 
 from .claims import CLAIMS
+from .course_texts import LESSONS, diff_of
 
-LESSONS = Path(__file__).resolve().parents[3] / "lessons"
 MANIFEST = LESSONS / "course.toml"
-SOLUTIONS = LESSONS / "solutions"
 
 
 def get(name: str) -> Exercise:
@@ -57,8 +55,3 @@ def require_known(exercise: Exercise) -> None:
         raise CourseError(f"{where}: expected the faults of the solution among those of the start")
     if not exercise.faults and not diff_of(exercise).is_file():
         raise CourseError(f"{where}: expected faults, or the solution's diff at {diff_of(exercise)}")
-
-
-def diff_of(exercise: Exercise) -> Path:
-    """Return the file that holds the solution of an exercise that mends no fault."""
-    return SOLUTIONS / f"{exercise.name}.diff"

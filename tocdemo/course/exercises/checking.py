@@ -35,6 +35,8 @@ def _require_texts(evidence: Evidence) -> None:
     """Raise Unjudged for the first file, of those that matter, that cannot be read or does not parse."""
     for path in evidence.exercise.files:
         evidence.text(path)
+    if not evidence.exercise.backend:
+        return
     backend = [path for path in sources.mended() if path.endswith(".py")]
     if any(path in backend or path.startswith("tests/") for path in evidence.exercise.files):
         for path in backend:

@@ -9,7 +9,7 @@ from tocdemo.course.manifest import Exercise
 from tocdemo.display.code import diff_html, unified_diff
 
 from .checking import check
-from .solving import solved, started
+from .course_texts import solved, started
 from .texts import Text, read
 from .verdict import html_words
 

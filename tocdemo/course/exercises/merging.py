@@ -4,13 +4,15 @@ It knows lines, and nothing of Python or of exercises.
 """
 
 import difflib
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocdemo.errors import BadInput
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
+_HEAD = re.compile(r"^--- .*\n\+\+\+ ", re.MULTILINE)
 
 
 class NoFit(BadInput):
@@ -35,6 +37,19 @@ class Chunk:
         if not self.conflicts:
             return self.other if self.own == self.base else self.own
         return self.own if choice == "own" else self.other
+
+
+def patched_all(texts: Mapping[str, str], diff: str) -> dict[str, str]:
+    """Return what a unified diff of some files makes of their texts, by their paths. Raises NoFit.
+
+    A file that has no text yet is a new one.
+    """
+    begins = [found.start() for found in _HEAD.finditer(diff)]
+    after: dict[str, str] = {}
+    for start, end in itertools.pairwise([*begins, len(diff)]):
+        own = diff[start:end]
+        after |= patched(texts.get(_head_and_body(own)[0], ""), own)
+    return after
 
 
 def patched(text: str, diff: str) -> dict[str, str]:

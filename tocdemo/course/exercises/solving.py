@@ -15,13 +15,13 @@ from pathlib import Path
 
 from tocdemo.course.manifest import Exercise
 from tocdemo.display.code import diff_html, unified_diff
-from tocdemo.errors import BadInput, CourseError
+from tocdemo.errors import BadInput
 from tocdemo.subject import faults
 from tocdemo.subject.reports import shown_path
 
 from . import merging
-from .catalogue import diff_of
 from .checking import check
+from .course_texts import solved, started
 from .merging import Chunk
 from .texts import MOST_BYTES, read_bytes
 from .verdict import Problem, Verdict
@@ -94,41 +94,6 @@ class Proposal:
     def _repr_html_(self) -> str:
         words = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in self._words())
         return words + "".join(diff_html(diff) for change in self.changes if (diff := change.diff()))
-
-
-def solved(exercise: Exercise, known: Mapping[str, frozenset[str]] | None = None) -> dict[str, str]:
-    """Return the course's version of the exercise's files. Raises CourseError when its diff does not fit.
-
-    `known` names the faults of files that are in another known state than the start.
-    """
-    if exercise.faults:
-        return {
-            path: faults.with_faults(_faults(exercise, path, known) - set(exercise.faults))[path]
-            for path in exercise.files
-        }
-    diff = diff_of(exercise).read_text(encoding="utf-8")
-    (path,) = exercise.files
-    try:
-        found = merging.patched(started(exercise).get(path, ""), diff)
-    except merging.NoFit as error:
-        raise CourseError(f"{diff_of(exercise).name}: {error}") from error
-    if set(found) != {path}:
-        raise CourseError(f"{diff_of(exercise).name}: expected a diff of {path}, found one of {list(found)}")
-    return found
-
-
-def started(exercise: Exercise, known: Mapping[str, frozenset[str]] | None = None) -> dict[str, str]:
-    """Return the exercise's files as they are at its start; a file that is not there yet is left out."""
-    texts = {}
-    for path in exercise.files:
-        text = {**faults.with_faults(_faults(exercise, path, known)), **exercise.given}.get(path)
-        if text is not None:
-            texts[path] = text
-    return texts
-
-
-def _faults(exercise: Exercise, path: str, known: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
-    return frozenset(exercise.start) if known is None else known.get(path, frozenset(exercise.start))
 
 
 def solution(exercise: Exercise, folder: Path) -> Proposal:

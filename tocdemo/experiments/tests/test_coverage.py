@@ -61,7 +61,7 @@ def incident(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mended(tmp_path_factory):
     """The same, mended."""
-    return of_the_28(tmp_path_factory.mktemp("mended"), "mended")
+    return of_the_28(tmp_path_factory.mktemp("fixed"), "fixed")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_on_a_standalone_a_kill_leaves_a_change_that_no_entry_tells_of(tmp_path)
 
 
 def test_a_process_that_does_not_come_between_the_writes_says_why(tmp_path):
-    folder = lay_out(tmp_path, faults.state("mended"))
+    folder = lay_out(tmp_path, faults.state("fixed"))
     (folder / "app/db/toc_transactions.py").write_text("raise RuntimeError('no module today')\n")
 
     with pytest.raises(RuntimeError, match="no module today"):

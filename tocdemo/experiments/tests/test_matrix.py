@@ -103,7 +103,7 @@ def test_two_changes_that_each_cure_are_two_smallest_cures(monkeypatch):
 
 def test_a_matrix_that_never_gets_green_says_so(monkeypatch):
     faked(monkeypatch, lambda names: 5)
-    assert "No set of these changes cures." in str(matrix.measure("embedded"))
+    assert "No set of these changes fixes it." in str(matrix.measure("embedded"))
 
 
 @pytest.mark.parametrize("backend", ["mock", "pymongo"])

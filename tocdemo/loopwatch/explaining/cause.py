@@ -25,6 +25,14 @@ _CROSS_LOOP = (
     "belongs to a different loop",
 )
 
+# What libraries write into an error that may have another reason: aiohttp (helpers.TimerContext), uvloop
+# (handles/handle.pyx), asyncpg (protocol.pyx). It counts only where an object of another loop is found.
+_PERHAPS = (
+    "Timeout context manager should be used inside a task",
+    "the handler is closed",
+    "another operation is in progress",
+)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -80,8 +88,14 @@ class Causes:
         if raised:
             return self._from_use(min(raised, key=lambda use: use.number), failure, swallowed)
         for error in errors:
-            if isinstance(error, RuntimeError | ValueError) and says(error, _CROSS_LOOP):
+            if not isinstance(error, Exception) or isinstance(error, AssertionError):
+                continue  # an assertion quotes what it compares
+            if says(error, _CROSS_LOOP):
                 return self._from_frames(error, failure, swallowed)
+            if says(error, _PERHAPS):
+                cause = self._from_frames(error, failure, swallowed)
+                if cause.loop is not None and cause.loop != cause.running:
+                    return cause
         returned = self._returned(failure, errors)
         if returned is not None:
             return returned

@@ -5,21 +5,24 @@ It says what it does not know. It must be asked while the failure's traceback is
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..live.culprit import Culprit
-from ..live.entries import ClientEntry
-from ..live.holders import Copied, HolderEntry, HoldingFixture, holders, holding_fixture
+from ..live.entries import UseEntry
+from ..live.holders import HolderEntry, holders, holding_fixture
 from ..live.ledger import Ledger
 from ..live.uses import Uses
 from ..recording import short_name
-from .advice import advice
+from .adjacent import adjacent
+from .advice import Found, advice
 from .cause import Cause, Causes, Failure
+from .fixtures import written
+from .held import MOST, held_lines, is_of_its_library, of_client, short
 from .loop_errors import loop_error
+from .suite import Suite
 from .words import line, when, where
-
-MOST = 3
 
 
 class Explainer:
@@ -41,9 +44,12 @@ class Explainer:
         cause = self._causes.of(failure)
         if cause is not None:
             return self._once(
-                cause.key, failure, lambda: self._head(cause), lambda: self._cross_loop(cause, failure)
+                cause.key,
+                failure,
+                lambda: self._head(cause, failure),
+                lambda: self._cross_loop(cause, failure),
             )
-        said = loop_error(self._ledger, failure)
+        said = loop_error(self._ledger, failure) or adjacent(self._ledger, failure)
         if said is not None:
             key, (head, *lines) = said
             return self._once(key, failure, lambda: f"loopwatch: {head}", lambda: lines)
@@ -73,17 +79,30 @@ class Explainer:
 
     # -- the first line ------------------------------------------------------------------------------------
 
-    def _head(self, cause: Cause) -> str:
+    def _head(self, cause: Cause, failure: Failure) -> str:
         thing = self._called(cause.thing, "an object that was not found in the frames")
+        return (
+            f"loopwatch: {thing} belongs to {self._loop_text(cause.loop)}; {self._runs_text(cause, failure)}"
+        )
+
+    def _runs_text(self, cause: Cause, failure: Failure) -> str:
+        """Say on which loop it was used: the test's own, or one that runs beside it."""
         who = "this test" if cause.phase == "call" else f"this test's {cause.phase}"
-        runs = f"runs on loop #{cause.running}" if cause.running else "runs on no loop that was seen"
-        return f"loopwatch: {thing} belongs to {self._loop_text(cause.loop)}; {who} {runs}"
+        if not cause.running:
+            return f"{who} runs on no loop that was seen"
+        entry = self._ledger.loop_number(cause.running)
+        if entry.thread != threading.current_thread().name:
+            return f"it was used on loop #{cause.running}, which runs in the thread {entry.thread!r}"
+        if Suite(failure.item).kind in ("sync", "unittest"):
+            return f"{who} used it on loop #{cause.running}"
+        return f"{who} runs on loop #{cause.running}"
 
     def _called(self, thing: Culprit, otherwise: str) -> str:
         """Return what the code calls the thing; where no line named it, the name of its holder."""
         if thing.name == "something":
             return otherwise
-        if thing.client is not None and thing.name in (thing.kind, thing.client.short):
+        said = thing.name in (thing.kind, thing.client.short if thing.client else "")
+        if thing.client is not None and (said or thing.name.split(".")[0] == "self"):
             return self._client_names.get(thing.client.number, thing.name)
         return thing.name
 
@@ -100,19 +119,35 @@ class Explainer:
     # -- the lines below it --------------------------------------------------------------------------------
 
     def _cross_loop(self, cause: Cause, failure: Failure) -> Iterator[str]:
-        found = self.note_holders(failure.nodeid)
-        client = cause.thing.client
+        self.note_holders(failure.nodeid)
+        client, suite = cause.thing.client, Suite(failure.item)
         leading: list[HolderEntry] = []
-        fixture = None
+        fixture, defined = None, ""
         if client is not None:
-            leading = _of_client(found, client, cause.thing.holder)
+            leading = of_client(holders(self._ledger, client), client, cause.thing.holder)
             fixture = holding_fixture(failure.item, client)
-            if leading:
-                self._client_names[client.number] = leading[0].name
+            source = written(suite, self._ledger, fixture.definition) if fixture else None
+            defined = f"{source.file}:{source.function.lineno}" if source else ""
+            names = [short(entry) for entry in leading if is_of_its_library(entry)]
+            names += [fixture.name] if fixture else []
+            if names:
+                self._client_names[client.number] = names[0]
         yield line("bound", self._bound(cause))
-        yield from _held_lines(leading, fixture, cause.thing.holder)
+        if client and client.made and client.bound and where(client.made) != where(client.bound):
+            yield line("made", where(client.made))
+        yield from held_lines(leading, fixture, defined, cause.thing.holder)
         yield from _detour_lines(cause)
-        yield from _change_lines(advice(client, leading, fixture, self._called(cause.thing, "the object")))
+        called = self._called(cause.thing, "the object")
+        found = Found(client, leading, fixture, called, cause.running)
+        alternatives = advice(found, suite, self._ledger)
+        yield from _change_lines(alternatives) if alternatives else self._note_lines(failure)
+
+    def _note_lines(self, failure: Failure) -> Iterator[str]:
+        """Say, where no advice is known, how many loops ran in the test's call: none of them outlives it."""
+        ran = {loop for loop, test, phase, _ in self._ledger.ran if (test, phase) == (failure.nodeid, "call")}
+        if len(ran) > 1:
+            numbers = ", ".join(f"#{number}" for number in sorted(ran))
+            yield line("note", f"loops {numbers} ran in this test's call: what binds to one serves no other")
 
     def _bound(self, cause: Cause) -> str:
         client = cause.thing.client
@@ -134,72 +169,6 @@ class Explainer:
         return f"not known when: loop #{number} did not run in any test of this record"
 
 
-def _of_client(
-    found: list[HolderEntry], client: ClientEntry, used: tuple[str, str] | None
-) -> list[HolderEntry]:
-    """Return the holders of the client: first that which the code `used`, then others of its module."""
-    module, name = used or (None, None)
-    mine = [entry for entry in found if entry.client is client]
-    return sorted(
-        mine, key=lambda entry: ((entry.module, entry.name) != (module, name), entry.module != module)
-    )
-
-
-def _held_lines(
-    leading: list[HolderEntry], fixture: HoldingFixture | None, used: tuple[str, str] | None
-) -> Iterator[str]:
-    """Yield what holds the client: a fixture, and names of modules, those of one module in one line."""
-    if fixture and (not leading or fixture.scope != "function"):
-        yield line("held as", f"fixture `{fixture.name}` (scope {fixture.scope})")
-    by_module: dict[tuple[Any, ...], list[HolderEntry]] = {}
-    for entry in leading:
-        source = entry.copied.module if entry.copied else None
-        by_module.setdefault((entry.module, source, entry.stale), []).append(entry)
-    groups = list(by_module.values())
-    for entries in groups[:MOST]:
-        yield line("held as", _names_text(entries))
-        copied = entries[0].copied
-        if copied is not None and copied.stale:
-            yield line("", _now_text(copied))
-    if len(groups) > MOST:
-        rest = [f"{entry.module}.{entry.name}" for entries in groups[MOST:] for entry in entries]
-        yield line("", f"and {len(rest)} more: " + ", ".join(rest[:6]))
-    if not leading and not fixture:
-        yield line("held as", ".".join(used) if used else "not known: no module's name leads to it")
-
-
-def _names_text(entries: list[HolderEntry]) -> str:
-    """Say where names of one module come from: all were made there, or copied from the same module."""
-    first, origin = entries[0], entries[0].origin
-    text = f"{first.module}.{first.name}" + "".join(f", {entry.name}" for entry in entries[1:])
-    if origin is None:
-        return f"{text} (where it comes from is not known)"
-    lines = sorted({entry.origin.line for entry in entries if entry.origin})
-    at = f"line {lines[0]}" if len(lines) == 1 else "lines " + ", ".join(map(str, lines))
-    if origin.origin != "imported":
-        return f"{text}, made there ({at})"
-    names = ", ".join(_written(entry) for entry in sorted(entries, key=lambda entry: entry.name))
-    source = first.copied.module if first.copied else origin.source
-    return f"{text}, copied from {source} by `from {origin.written} import {names}` ({at})"
-
-
-def _written(entry: HolderEntry) -> str:
-    name = entry.origin.source_name if entry.origin and entry.origin.source_name else entry.name
-    return name if name == entry.name else f"{name} as {entry.name}"
-
-
-def _now_text(copied: Copied) -> str:
-    text = f"{copied.module.rpartition('.')[2]}.{copied.name} is another object now"
-    if copied.now is None:
-        return f"{text}, with no client behind it"
-    made = ""
-    if copied.now.made is not None:
-        fixture = copied.now.made.fixture
-        made = f", made in {fixture}" if fixture else f", made {where(copied.now.made)}"
-    bound = f"bound to loop #{copied.now.loop}" if copied.now.loop else "not bound yet"
-    return f"{text}{made}, {bound}"
-
-
 def _detour_lines(cause: Cause) -> Iterator[str]:
     """Yield how the error came to the test where it was not raised there: returned, or swallowed."""
     if cause.returned:
@@ -208,18 +177,25 @@ def _detour_lines(cause: Cause) -> Iterator[str]:
         yield line("kept", f"the error is in `{name}` (line {number}), {how}")
     ended = [(use, use.swallowed) for use in cause.swallowed if use.swallowed]
     for use, by in ended[:2]:
-        text = f"{use.error!r} of {use.name} at {use.place.file}:{use.place.line}"
+        text = f"{use.error!r} of {use.name}{_placed(use)}"
         yield line("swallowed", f"{text}, by the `except` at {by.file}:{by.line}")
     if cause.swallowed and not ended and not cause.returned:
         use = cause.swallowed[0]
-        text = f"{use.error!r} at {use.place.file}:{use.place.line}"
+        text = f"{use.error!r}{_placed(use)}"
         yield line("swallowed", f"{text}; by what is not known")
 
 
-def _change_lines(advised: Iterable[str]) -> Iterator[str]:
-    first, *others = advised
-    yield line("change", first)
-    for more in others[:MOST]:
-        yield line("", more)
-    if len(others) > MOST:
-        yield line("", f"and {len(others) - MOST} more modules in the same way")
+def _change_lines(alternatives: list[list[str]]) -> Iterator[str]:
+    """Yield each alternative under a label of its own; of many modules to change, the first few."""
+    for number, (first, *others) in enumerate(alternatives):
+        yield line("or" if number else "change", first)
+        block = any(other.startswith("    ") for other in others)
+        shown = others if block else others[:MOST]
+        yield from (line("", more) for more in shown)
+        if len(others) > len(shown):
+            yield line("", f"and {len(others) - MOST} more modules in the same way")
+
+
+def _placed(use: UseEntry) -> str:
+    place = use.place
+    return f" at {place.file}:{place.line}" if place.file else ""

@@ -10,7 +10,7 @@ from ..recording import Place, short_name
 
 def line(label: str, text: str) -> str:
     """Return a line of an explanation; without a label it goes on with the line above."""
-    return f"  {label + ':' if label else '':<10} {text}"
+    return f"  {label + ':' if label else '':<10} {text}".rstrip()
 
 
 def when(place: Place) -> str:

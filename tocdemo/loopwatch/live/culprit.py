@@ -6,13 +6,14 @@ It reads the source of the frames' lines, and the ledger. How the stack came abo
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..static.sources import Source
 from .entries import ClientEntry
-from .graph import attribute, behind, is_kind, stored
+from .graph import attribute, behind, is_kind, stored, trail
 from .ledger import Ledger
 from .sites import Step
 
@@ -52,8 +53,12 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
             if holder is not None:  # a module's name says more than the parameter that it was given to
                 return named
     if named is not None:
-        return named
+        return named if named.loop is not None else _with_loop(ledger, named, running)
+    owner = _owner(ledger, project, loop, running)
+    if owner is not None:
+        return owner
     entry = _client_in_frames(steps, suspect)
+    entry = _outermost(ledger, steps, entry) if entry is not None else None
     callee = _called(steps, project[0]) if project else None
     if entry is not None and (callee is None or entry.stores_loop):
         return Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
@@ -64,6 +69,62 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
                 return Culprit(name, kind, entry, holder, number)
         return Culprit(kind, kind, entry, None, number)
     return _by_loop_attribute(ledger, steps, loop, running)
+
+
+def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int | None) -> Culprit | None:
+    """Find, from what the project's lines name, the first library's object that ends up holding the loop."""
+
+    def foreign(value: Any) -> bool:
+        return _number(ledger, value, running) in ((loop,) if loop is not None else _others(ledger, running))
+
+    best: Culprit | None = None
+    for frame in project:
+        for value, name, holder in _used_names(frame):
+            if is_kind(value, asyncio.AbstractEventLoop) or (best is not None and holder is None):
+                continue
+            steps = trail(value, foreign)
+            if not steps:
+                continue
+            number = _number(ledger, steps[-1][0], running)
+            way = steps if is_kind(steps[-1][0], asyncio.Future) else steps[:-1]
+            made, path = next((s for s in way if not _is_projects(ledger, s[0])), way[-1])
+            name += path if is_kind(value, (dict, list, tuple)) else ""
+            entry = ledger.adopt(made, number or 0, holder if made is value else None)
+            if best is not None and (entry is None or entry is not best.client):
+                continue
+            best = Culprit(name, type(made).__name__, entry, holder, number)
+            if holder is not None:
+                return best
+    return best
+
+
+def _number(ledger: Ledger, value: Any, running: int | None) -> int | None:
+    """Return the number of a loop, or of a future's loop, that is not the running one; None for all else."""
+    loop = value.get_loop() if is_kind(value, asyncio.Future) else value
+    if not is_kind(loop, asyncio.AbstractEventLoop):
+        return None
+    number = ledger.loop_entry(loop).number
+    return number if number != running else None
+
+
+def _others(ledger: Ledger, running: int | None) -> tuple[int, ...]:
+    return tuple(entry.number for entry in ledger.loops if entry.number not in (0, running))
+
+
+def _is_projects(ledger: Ledger, item: Any) -> bool:
+    """Whether the object is of a class of the project, or no more than a container or a function."""
+    if is_kind(item, (dict, list, tuple, set, frozenset, types.FunctionType, types.MethodType)):
+        return True
+    module = sys.modules.get(type(item).__module__)
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and ledger.sites.kind(file) == "project"
+
+
+def _with_loop(ledger: Ledger, named: Culprit, running: int | None) -> Culprit:
+    """Look behind the client for the loop that it holds, where its library does not tell."""
+    client = named.client.ref() if named.client is not None else None
+    way = trail(client, lambda value: _number(ledger, value, running) is not None) if client else []
+    return replace(named, loop=_number(ledger, way[-1][0], running)) if way else named
 
 
 def _fits(entry: ClientEntry, loop: int | None, running: int | None) -> bool:
@@ -116,6 +177,23 @@ def _client_in_frames(steps: list[Step], suspect: Any) -> ClientEntry | None:
             if hit is not None:
                 return hit[0]
     return None
+
+
+def _outermost(ledger: Ledger, steps: list[Step], entry: ClientEntry) -> ClientEntry:
+    """Return the library's object that was called and has the client inside: a queue, not its event."""
+    target = entry.ref()
+    if target is None or not entry.stores_loop or entry.made is not None:
+        return entry
+    for step in reversed(steps):
+        owner = step.frame.f_locals.get("self")
+        if owner is None or owner is target or _is_projects(ledger, owner):
+            continue
+        if trail(owner, lambda part: part is target):
+            outer = ledger.adopt(owner, entry.loop or 0)
+            if outer is not None and outer.bound is None:
+                outer.bound = entry.bound
+            return outer or entry
+    return entry
 
 
 def _called(steps: list[Step], project: Step) -> Any | None:

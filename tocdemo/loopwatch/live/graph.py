@@ -1,4 +1,4 @@
-"""Finds the client behind an object: a collection leads to its database, and that to its client.
+"""Finds what is behind an object: a collection leads to its database, and that to its client.
 
 It looks only at what instances store (`__dict__`, slots, short lists and dictionaries), never at properties,
 so that nothing of the project or of a driver runs while loopwatch looks.
@@ -6,6 +6,7 @@ so that nothing of the project or of a driver runs while loopwatch looks.
 
 from __future__ import annotations
 
+import collections
 import functools
 import gc
 import types
@@ -14,6 +15,8 @@ from typing import Any
 
 DEPTH = 4
 WIDTH = 200
+FAR_DEPTH = 9
+FAR_WIDTH = 3000
 _LEAVES = (
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType,
     str, bytes, int, float, complex, bool, type(None),
@@ -53,15 +56,66 @@ def behind(
     return None
 
 
+def trail(value: Any, known: Callable[[Any], bool]) -> list[tuple[Any, str]]:
+    """Search far behind `value`, nearest first, for an object that is `known`; also in functions.
+
+    Return the objects on the way, from `value` to what was found, each with the path to it; [] if none is.
+    It looks at what a function has as defaults and in its closure, which `behind` does not.
+    """
+    if _is_leaf(value):
+        return []
+    before: dict[int, tuple[Any, str, int | None]] = {id(value): (value, "", None)}
+    waiting = collections.deque([(value, "", 0)])
+    while waiting:
+        item, path, depth = waiting.popleft()
+        if known(item):
+            return _way(before, id(item))
+        if depth == FAR_DEPTH or len(before) > FAR_WIDTH:
+            continue
+        for part, name in _function_parts(item) if is_kind(item, types.FunctionType) else _parts(item):
+            if not _is_leaf(part) and id(part) not in before:
+                before[id(part)] = (part, path + name, id(item))
+                waiting.append((part, path + name, depth + 1))
+    return []
+
+
+def _is_leaf(value: Any) -> bool:
+    return is_kind(value, _LEAVES) and not is_kind(value, types.FunctionType)
+
+
+def _way(before: dict[int, tuple[Any, str, int | None]], last: int | None) -> list[tuple[Any, str]]:
+    found = []
+    while last is not None:
+        item, path, last = before[last]
+        found.append((item, path))
+    return found[::-1]
+
+
+def _function_parts(function: types.FunctionType) -> Iterator[tuple[Any, str]]:
+    """Yield a function's defaults and what its closure holds, each with how one could point to it."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    yield from ((d, f"({n}=)") for n, d in zip(names[len(names) - len(defaults) :], defaults, strict=False))
+    yield from ((d, f"({n}=)") for n, d in (function.__kwdefaults__ or {}).items())
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield cell.cell_contents, f"()<{name}>"
+        except ValueError:  # not set yet
+            continue
+
+
 def _parts(item: Any) -> Iterator[tuple[Any, str]]:
     """Yield what the object stores, each with how one writes it."""
     if is_kind(item, types.MethodType):
         yield item.__self__, ""
         return
     if is_kind(item, dict):
-        yield from ((v, f"[{k!r}]") for k, v in list(item.items())[:20] if isinstance(k, str | int))
+        for key, value in list(item.items())[:20]:
+            if isinstance(key, str | int | type):
+                yield value, f"[{key.__name__ if isinstance(key, type) else repr(key)}]"
         return
-    if is_kind(item, (list, tuple, set, frozenset)):
+    if is_kind(item, (list, tuple, set, frozenset, collections.deque)):
         yield from ((v, f"[{n}]") for n, v in enumerate(list(item)[:20]))
         return
     if is_kind(item, _CACHE):

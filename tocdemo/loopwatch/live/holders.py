@@ -13,8 +13,10 @@ from typing import Any
 from ..recording import Holder
 from ..static.sources import Origin, Source
 from .entries import ClientEntry
-from .graph import behind, is_kind
+from .graph import behind, is_kind, trail
 from .ledger import Ledger
+
+SCOPES = ("session", "package", "module", "class", "function")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Copied:
 class HolderEntry:
     """A module-level name that leads to `client`, `kind` being the type of what it names.
 
-    `copied` is None for a name that was not copied, or of which is not known from where.
+    `copied` is None for a name that was not copied, or of which is not known from where. `root` is the name
+    in the module, with the attribute where it is a class; what `name` has behind it leads on to the client.
     """
 
     module: str
@@ -45,6 +48,7 @@ class HolderEntry:
     client: ClientEntry
     origin: Origin | None
     copied: Copied | None = None
+    root: str = ""
 
     @property
     def stale(self) -> bool:
@@ -70,14 +74,18 @@ class HolderEntry:
 
 @dataclass(frozen=True)
 class HoldingFixture:
-    """A fixture whose value leads to a client: its name and its scope."""
+    """A fixture whose value leads to a client: its name, its scope, and its definition as pytest has it."""
 
     name: str
     scope: str
+    definition: Any
 
 
-def holders(ledger: Ledger) -> list[HolderEntry]:
-    """Return every name in the project's loaded modules that leads to a client, module by module."""
+def holders(ledger: Ledger, wanted: ClientEntry | None = None) -> list[HolderEntry]:
+    """Return every name in the project's loaded modules that leads to a client, module by module.
+
+    For a `wanted` client it looks farther, and also into functions; then it returns those of this one only.
+    """
     found = []
     seen = set()
     for module_name, module in ledger.sites.project_modules():
@@ -87,22 +95,33 @@ def holders(ledger: Ledger) -> list[HolderEntry]:
         for name, value in list(vars(module).items()):
             if name.startswith("__") or name.startswith("@"):
                 continue
-            for path, client in _paths(ledger, module_name, value):
+            for inside, path, client in _paths(ledger, module_name, value, wanted):
                 origin = _origin(module, name)
                 file, copied = _shown_file(ledger, module), _copied(ledger, origin, value)
-                kind = type(value).__name__
-                found.append(HolderEntry(module_name, name + path, kind, file, client, origin, copied))
+                kind, root = type(value).__name__, name + inside
+                found.append(HolderEntry(module_name, root + path, kind, file, client, origin, copied, root))
     return found
 
 
-def _paths(ledger: Ledger, module: str, value: Any) -> Iterator[tuple[str, ClientEntry]]:
-    """Yield the clients to which a module's value leads, each with the path as one writes it."""
+def _paths(
+    ledger: Ledger, module: str, value: Any, wanted: ClientEntry | None
+) -> Iterator[tuple[str, str, ClientEntry]]:
+    """Yield the clients to which a module's value leads, each with the path as one writes it.
+
+    The path is in two parts: the attribute of a class, and the rest.
+    """
     for part, inside in _parts_of(module, value):
-        hit = behind(part, ledger.client_entry)
+        hit = behind(part, ledger.client_entry) if wanted is None else _far(part, wanted)
         if hit is not None:
             client, path = hit
-            owned = path if _is_owner(ledger, part) or path.startswith("()") else ""
-            yield inside + owned, client
+            owned = path if _is_owner(ledger, part) or path.startswith("(") else ""
+            yield inside, owned, client
+
+
+def _far(part: Any, wanted: ClientEntry) -> tuple[ClientEntry, str] | None:
+    target = wanted.ref()
+    way = trail(part, lambda item: item is target) if target is not None else []
+    return (wanted, way[-1][1]) if way else None
 
 
 def _parts_of(module: str, value: Any) -> list[tuple[Any, str]]:
@@ -171,13 +190,18 @@ def _root_name(origin: Origin) -> tuple[str | None, str]:
 
 
 def holding_fixture(item: Any, client: ClientEntry) -> HoldingFixture | None:
-    """Return a fixture of this test (a pytest item) that leads to the client, rather a wide one; or None."""
-    value, found = client.ref(), None
+    """Return the fixture of this test (a pytest item) whose value leads to the client, or None.
+
+    Of several it is the widest, and of those the one that was set up first: the others got it from there.
+    """
+    value = client.ref()
     definitions = getattr(getattr(item, "_request", None), "_fixture_defs", None) or {}
-    for name, definition in definitions.items():
-        cached = getattr(definition, "cached_result", None)
-        if cached is None or value is None or (found and definition.scope == "function"):
-            continue
-        if behind(cached[0], lambda part: part if part is value else None) is not None:
-            found = HoldingFixture(name, definition.scope)
-    return found
+    found = [
+        HoldingFixture(name, definition.scope, definition)
+        for name, definition in definitions.items()
+        if value is not None
+        and (cached := getattr(definition, "cached_result", None)) is not None
+        and trail(cached[0], lambda part: part is value)
+    ]
+    made = client.made.fixture if client.made is not None else None
+    return min(found, key=lambda f: (f.name != made, SCOPES.index(f.scope)), default=None)

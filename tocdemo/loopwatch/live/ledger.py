@@ -7,9 +7,11 @@ fails, it must not know. It keeps no object alive.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -22,7 +24,8 @@ class Ledger:
     """Notes what happens in one run of pytest whose root folder is `root`.
 
     `phase`, `test` and `fixtures` (innermost last) say where the run is, `thread` is the thread of the tests.
-    `ran` says which loop ran where; `call_loops` maps a test to the loop that ran its call.
+    `ran` says which loop ran where; `call_loops` maps a test to the loop that ran its call. `loop_at_start`
+    says whether a loop ran in this thread when the record began.
     """
 
     def __init__(self, root: str) -> None:
@@ -31,6 +34,7 @@ class Ledger:
         self.test: str | None = None
         self.fixtures: list[str] = []
         self.thread = threading.get_ident()
+        self.loop_at_start = asyncio._get_running_loop() is not None
         self.loops: list[LoopEntry] = []
         self.clients: list[ClientEntry] = []
         self.ran: dict[tuple[int, str | None, str, str | None], Ran] = {}
@@ -157,9 +161,11 @@ class Ledger:
         if self.client_entry(client) is None:
             self._add_client(client, stores_loop, self._place_made(frame))
 
-    def _add_client(self, client: Any, stores_loop: bool, made: Place | None) -> ClientEntry:
+    def _add_client(
+        self, client: Any, stores_loop: bool, made: Place | None, ref: Callable[[], Any] | None = None
+    ) -> ClientEntry:
         kind = f"{type(client).__module__}.{type(client).__qualname__}"
-        entry = ClientEntry(len(self.clients) + 1, weakref.ref(client), kind, stores_loop, made)
+        entry = ClientEntry(len(self.clients) + 1, ref or weakref.ref(client), kind, stores_loop, made)
         entry.ran_at_creation = asyncio._get_running_loop() is not None
         self.clients.append(entry)
         self._client_ids[id(client)] = entry
@@ -180,6 +186,22 @@ class Ledger:
         if entry is not None and entry.closed is None:
             entry.closed = self.place(frame)
 
+    def adopt(self, thing: Any, loop: int, holder: tuple[str, str] | None = None) -> ClientEntry | None:
+        """Count an object that was found to hold this loop among the clients.
+
+        `holder` is the module and the name in it that mean this very object. Return None for an object that
+        has no such name and cannot be referred to weakly: it would be kept alive.
+        """
+        entry = self.client_entry(thing)
+        if entry is None:
+            ref = _reference(thing, holder)
+            if ref is None:
+                return None
+            entry = self._add_client(thing, True, None, ref)
+        if entry.loop is None and entry.stores_loop:
+            entry.loop = loop
+        return entry
+
     # -- asyncio's locks, events and queues ----------------------------------------------------------------
 
     def primitive_bound(self, primitive: Any, loop: Any, frame: FrameType) -> None:
@@ -197,3 +219,19 @@ class Ledger:
         if entry.loop is None:
             entry.loop = self.loop_entry(primitive._loop).number
         return entry.loop
+
+
+def _reference(thing: Any, holder: tuple[str, str] | None) -> Callable[[], Any] | None:
+    """Return a function that finds the object as long as others keep it: weakly, or by its module's name."""
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        if holder is None:
+            return None
+    module, name, key = *holder, id(thing)
+
+    def found() -> Any:
+        value = vars(sys.modules[module]).get(name) if module in sys.modules else None
+        return value if id(value) == key else None
+
+    return found

@@ -115,3 +115,39 @@ def _library_folders() -> tuple[str, ...]:
     folders += [*site.getsitepackages(), site.getusersitepackages()]
     both = {p for folder in folders for p in (folder, os.path.realpath(folder))}
     return tuple(sorted(folder + os.sep for folder in both))
+
+
+def without_own_frames(error: BaseException) -> BaseException | None:
+    """Take loopwatch's frames out of the tracebacks of an error and of those that it came from.
+
+    Return the error if it had any, or None.
+    """
+    changed = False
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        steps = list(_links(current.__traceback__))
+        kept = [step for step in steps if not _is_own(step.tb_frame.f_code.co_filename)]
+        if len(kept) < len(steps):
+            changed = True
+            current.__traceback__ = _chained(kept)
+        current = current.__cause__ or current.__context__
+    return error if changed else None
+
+
+def _links(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _chained(steps: list[TracebackType]) -> TracebackType | None:
+    following = None
+    for step in reversed(steps):
+        following = TracebackType(following, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return following
+
+
+def _is_own(filename: str) -> bool:
+    return filename.startswith(HERE) and not filename.startswith(TESTS)

@@ -53,6 +53,8 @@ class Reach:
         self.project = suite.project
         self._uses: dict[str, list[Use]] | None = None
         self._below: dict[Def, set[str]] = {}
+        self._walks: dict[Def, Walk] = {}
+        self._given: dict[Def, Given] = {}
 
     @property
     def uses(self) -> dict[str, list[Use]]:
@@ -87,8 +89,19 @@ class Reach:
                 yield function, facts
                 waiting += [(called, Given()) for called in facts.calls]
 
+    def below(self, code: Def) -> Walk:
+        """Return what is reached from a test or fixture."""
+        if code not in self._walks:
+            self._walks[code] = self.walk([(code, self.given(code))])
+        return self._walks[code]
+
     def given(self, user: Def) -> Given:
         """Return what the fixtures give to the parameters of a test or fixture, as far as it is known."""
+        if user not in self._given:
+            self._given[user] = self._read_given(user)
+        return self._given[user]
+
+    def _read_given(self, user: Def) -> Given:
         instances, held = {}, {}
         for parameter in parameters(user.node):
             fixture = self.suite.fixture(user, parameter.arg)

@@ -212,6 +212,8 @@ class Suite:
             yield from self._test(code, kind, settings)
 
     def _test(self, code: Def, kind: str | None, settings: Settings) -> Iterator[Test]:
+        if _mark(code, "skip") is not None:
+            return
         many = _parametrized(code)
         if not code.is_async:
             yield Test(code, SYNC, "function", many)

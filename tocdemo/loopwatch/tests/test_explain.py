@@ -203,9 +203,13 @@ def test_a_session_fixture_that_keeps_a_client_is_named_with_its_scope(pytester)
         in text
     )
     assert "in fixture client for test_use" in text
-    assert "held as:   fixture `client` (scope session)" in text
+    assert "held as:   fixture `client` (scope session), defined in test_scope.py:9" in text
     assert (
-        'give `client` the scope "function", or give the tests `@pytest.mark.asyncio(loop_scope="session")`'
+        "make `client` anew for each test, on its loop: test_scope.py:8: write `@pytest_asyncio.fixture`"
+        in text
+    )
+    assert (
+        "let the tests run on the loop of `client`: in pytest.ini, set `asyncio_default_test_loop_scope"
         in text
     )
 
@@ -299,7 +303,7 @@ def test_a_loop_that_is_started_inside_a_running_one_is_explained(pytester):
     )
     text = outcome.explanation("test_nested")
     assert "test_nested.py:11, in nested, starts a loop while loop #1 runs in the same thread" in text
-    assert "`await` the coroutine there" in text
+    assert "test_nested.py:17: write `assert await asyncio.to_thread(nested) == 42` there" in text
 
 
 def test_pytest_started_on_a_running_loop_is_explained_as_in_a_notebook(pytester):
@@ -373,7 +377,7 @@ def test_a_second_loop_in_a_running_one_is_explained(pytester, call):
             "@functools.lru_cache(maxsize=2)\ndef get():\n    return CLIENT",
             "get()",
             "test_held.get(), made there (line 6)",
-            "get.cache_clear() in a fixture before each test",
+            "test_held.py:6: get keeps what it made: empty it before each test",
         ),
         (
             "class Service:\n    def __init__(self):\n        self.client = CLIENT\n\n\nservice = Service()",
@@ -384,7 +388,7 @@ def test_a_second_loop_in_a_running_one_is_explained(pytester, call):
         (
             "class Db:\n    client = CLIENT",
             "Db.client",
-            "test_held.Db.client, made there (line 5)",
+            "test_held.Db.client, made there (line 6)",
             "makes Db.client once",
         ),
         ("kept = {'main': CLIENT}", "kept['main']", "test_held.kept['main'], made there (line 5)", "line"),

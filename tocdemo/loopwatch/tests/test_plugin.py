@@ -289,10 +289,13 @@ def test_dash_p_and_the_json_file_and_drivers_imported_later(pytester):
     assert "1 failed, 2 passed" in done.stdout
     assert "belongs to loop #1" in done.stdout
     recording = json.loads((pytester.path / "run.json").read_text())
-    assert [client["kind"] for client in recording["clients"]] == ["motor.motor_asyncio.AsyncIOMotorClient"]
-    assert [(holder["module"], holder["name"]) for holder in recording["holders"]] == [
-        ("test_client", "client")
-    ]
+    kinds = [client["kind"] for client in recording["clients"]]
+    assert kinds == ["motor.motor_asyncio.AsyncIOMotorClient", "store.Store"]
+    assert {(holder["module"], holder["name"]) for holder in recording["holders"]} == {
+        ("test_client", "client"),
+        ("store", "store"),
+        ("test_store", "store"),
+    }
 
 
 def test_a_json_file_in_a_folder_that_is_not_there_is_refused_before_the_run(pytester):

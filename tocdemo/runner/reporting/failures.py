@@ -38,6 +38,20 @@ class Place:
         return f"{self.file}, line {self.line}"
 
 
+def root_of(config: pytest.Config) -> Path:
+    """Return the folder from which a suite's files are named: that of its ini-file, if it has one.
+
+    Without one pytest takes the folder that its arguments and the working directory share, which may be any
+    folder above (its documentation, "Finding the rootdir"): then it is the folder that the arguments share.
+    """
+    named = [str(each).partition("::")[0] for each in config.known_args_namespace.file_or_dir]
+    there = [os.path.abspath(each) for each in named if os.path.exists(each)]
+    if config.inipath is not None or not there:
+        return config.rootpath
+    shared = Path(os.path.commonpath(there))
+    return shared if shared.is_dir() else shared.parent
+
+
 def plain(text: str) -> str:
     """Return a text without the codes that colour it in a terminal: pytest writes them under FORCE_COLOR."""
     return _COLOUR.sub("", text)
@@ -67,11 +81,11 @@ def place_of(error: BaseException, root: Path) -> Place | None:
     Of a file that does not parse, it is the line that Python points at. None where nothing is known.
     """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return _place(error.filename, error.lineno, root, error.text or "")
+        return place_in(error.filename, error.lineno, root, error.text or "")
     found, step = None, error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
-        found = _place(file, step.tb_lineno, root) if _is_own(file, root) else found
+        found = place_in(file, step.tb_lineno, root) if _is_own(file, root) else found
         step = step.tb_next
     return found
 
@@ -80,6 +94,7 @@ def _is_own(file: str, root: Path) -> bool:
     return file.startswith(f"{root}{os.sep}") and not file.startswith(_FOREIGN)
 
 
-def _place(file: str, line: int, root: Path, code: str = "") -> Place:
+def place_in(file: str, line: int, root: Path, code: str = "") -> Place:
+    """Return a line of a file as a place, named from `root` when it is below it."""
     shown = os.path.relpath(file, root) if file.startswith(f"{root}{os.sep}") else file
     return Place(shown.replace(os.sep, "/"), line, (code or linecache.getline(file, line)).strip())

@@ -6,7 +6,6 @@ module knows pytest's hooks and reports; it must not know how a run is started.
 
 import contextlib
 import io
-import linecache
 import mmap
 import os
 from collections.abc import Callable, Generator
@@ -19,7 +18,7 @@ from _pytest.config import ConftestImportFailure
 
 from ..result import TestResult
 from ..stopping import Current
-from .failures import Place, described, place_of, plain, unwrapped
+from .failures import Place, described, place_in, place_of, plain, root_of, unwrapped
 
 NO_ERROR = ("", "", None)
 GOOD = ("passed", "skipped")
@@ -55,7 +54,7 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None, object, object]:
-        self.root = early_config.rootpath
+        self.root = root_of(early_config)
         try:
             return (yield)
         except ConftestImportFailure as error:
@@ -64,7 +63,7 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        self.root, self.only_collects = config.rootpath, bool(config.getoption("collectonly"))
+        self.root, self.only_collects = root_of(config), bool(config.getoption("collectonly"))
         self._environment = dict(os.environ)
         self._leave_other_processes_out(config)
         reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -191,10 +190,8 @@ class Reporter:
         return line, trace, place_of(error, self.root) or self._definition(item)
 
     def _definition(self, item: pytest.Item) -> Place | None:
-        file, line, _ = item.location
-        if line is None:
-            return None
-        return Place(Path(file).as_posix(), line + 1, linecache.getline(str(item.path), line + 1).strip())
+        _, line, _ = item.location
+        return None if line is None else place_in(str(item.path), line + 1, self.root)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         before = self.results.get(report.nodeid, TestResult(report.nodeid, "unfinished"))

@@ -7,6 +7,7 @@ import pytest
 from tocdemo.errors import BadInput, CannotRun
 from tocdemo.runner import suite
 from tocdemo.runner.options import RunOptions
+from tocdemo.subject import sources
 
 TESTS = """
 import os
@@ -97,3 +98,10 @@ def test_a_backend_reaches_a_suite_that_loads_no_plugin_of_ours(folder, new_proc
 )
 def test_the_heading_says_how_it_was_run(options, heading):
     assert RunOptions(**options).heading == heading
+
+
+def test_in_another_project_all_of_its_tests_are_meant(tmp_path):
+    assert suite.arguments_for(tmp_path) == [str(tmp_path / sources.SUITE)]
+    sources.write({"tests/test_it.py": "def test_it(): pass\n"}, tmp_path)
+    assert suite.arguments_for(tmp_path) == [str(tmp_path)]
+    assert suite.run(tmp_path, suite.arguments_for(tmp_path)).counts.passed == 1

@@ -36,9 +36,10 @@ _REFUSAL = re.compile(
     r"|not implemented by this embedded test server: [^\n]{0,80}"
     r"|no such command: '\w+'|'?code'?: 115\b"
 )
-# Not a server's: a name service, a machine that is a container, a second member.
+# Not a server's: a name service, a machine that is a container, a second member, the port 27017, encryption.
 _OUTSIDE = re.compile(
     r"DNS query name|error for test 'SRV URI|'runtime': 'docker'|No replica set members match selector"
+    r"|localhost:27017: \[Errno|pymongocrypt"
 )
 _ABOUT_OTHERS = ("test_dns", "test_srv_polling", "test_auth_oidc", "test_ocsp_cache", "test_ssl")
 

@@ -30,8 +30,8 @@ def test_a_fault_has_two_sentences_and_a_diff(name):
 
     assert fault.name == name
     assert len(fault.sentence.split()) > 4
-    assert len(fault.mend.split()) > 4
-    assert fault.sentence != fault.mend
+    assert len(fault.fix.split()) > 4
+    assert fault.sentence != fault.fix
     difference = faults.diff(name)
     for path in fault.transforms:
         assert f"--- {path}" in difference
@@ -124,7 +124,7 @@ def test_an_unknown_state_is_answered_with_the_names():
 
 
 def test_states_hold_known_faults_and_mended_is_the_package():
-    assert faults.with_faults(faults.state("mended")) == sources.mended()
+    assert faults.with_faults(faults.state("fixed")) == sources.mended()
     assert {name for state in faults.STATES.values() for name in state} <= set(NAMES)
 
 
@@ -210,7 +210,7 @@ def test_io_loop_in_a_sync_fixture_finds_no_running_loop(tmp_path):
         ((UNBOUND,), 28),
         ((), 28),
     ],
-    ids=lambda value: "+".join(value) or "mended" if isinstance(value, tuple) else str(value),
+    ids=lambda value: "+".join(value) or "fixed" if isinstance(value, tuple) else str(value),
 )
 def test_each_row_of_the_table(tmp_path, names, passed):
     run = inline(tmp_path, names)

@@ -268,3 +268,27 @@ def test_a_report_says_which_of_the_changes_are_made_and_links_their_files(own):
 def test_a_report_names_the_faults_that_are_not_of_the_incident(own):
     assert "Also: " not in str(own.open(INCIDENT))
     assert "Also: add, update, delete and reorder" in str(own.put(Start(("unguarded-write",))))
+
+
+# --- a lesson with another project ---
+
+OTHER = Start(given={"shop/till.py": "open = True\n", sources.CONFTEST: "# none\n"}, backend=False)
+
+
+def test_another_project_is_all_there_is(own):
+    report = own.open(OTHER)
+    assert report.headline.endswith("your copy of a project and its tests.")
+    assert not report.state
+    assert [path.name for path in report.files] == ["till.py", "conftest.py"]
+    assert not (own.folder / "app").exists()
+    mine = edit(own, sources.CONFTEST)
+    assert f"Your edits of {sources.CONFTEST} are as you left them" in own.open(OTHER).headline
+    assert (own.folder / sources.CONFTEST).read_text() == mine
+    own.reset(OTHER)
+    assert (own.folder / sources.CONFTEST).read_text() == "# none\n"
+
+
+def test_a_file_of_another_project_that_changes_in_the_course_is_told(own):
+    own.open(OTHER)
+    newer = Start(given={**OTHER.given, sources.CONFTEST: "# another\n"}, backend=False)
+    assert f"{sources.CONFTEST} has changed in the course: here is the new one." in own.open(newer).details

@@ -5,7 +5,7 @@ A claim is a function from the evidence to parts, by the name that the manifest 
 
 from functools import partial
 
-from . import fixture, orders, references, script, starter, suite, written_tests
+from . import fixture, orders, project, references, script, starter, suite, written_tests
 from .evidence import Claim, Evidence, Unjudged
 
 CLAIMS: dict[str, Claim] = {
@@ -38,6 +38,12 @@ CLAIMS: dict[str, Claim] = {
     "scopes-tests-pass": written_tests.scopes_pass,
     "scopes-fixture-inserts": written_tests.scopes_fixture_inserts,
     "scopes-tests-insert": written_tests.scopes_tests_insert,
+    "project-tests-there": project.all_there,
+    "project-together": project.pass_together,
+    "project-alone": project.pass_alone,
+    "project-any-order": project.pass_in_any_order,
+    "project-patches-nothing": project.patches,
+    "project-tests-notice": project.notice,
     "starter-runs-tests": starter.runs_tests,
     "starter-uses-thread": starter.uses_thread,
     "starter-patches-nothing": starter.patches,

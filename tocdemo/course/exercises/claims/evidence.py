@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tocdemo.course.manifest import Exercise
-from tocdemo.subject import faults, sources
+from tocdemo.subject import sources
 
 from .. import helper, texts
 from ..texts import Text
@@ -61,7 +61,7 @@ class Evidence:
     @cached_property
     def start(self) -> Mapping[str, str]:
         """The texts that the exercise starts with."""
-        return faults.with_faults(self.exercise.start) | dict(self.exercise.given)
+        return self.exercise.begins.files
 
     @cached_property
     def suite(self) -> "SuiteRun":

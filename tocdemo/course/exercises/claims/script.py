@@ -53,10 +53,10 @@ def patches_nothing(text: Text, patched: list[str]) -> list[Part]:
     sentence = (
         f"`{patched[0]}` is not Python's any more. Loops are shared and not closed then: it hides the bug."
     )
-    return [text.part(False, sentence, _patching_line(text, {name.rpartition(".")[2] for name in patched}))]
+    return [text.part(False, sentence, patching_line(text, {name.rpartition(".")[2] for name in patched}))]
 
 
-def _patching_line(text: Text, names: set[str]) -> int | None:
+def patching_line(text: Text, names: set[str]) -> int | None:
     """Return the line that patches asyncio: it sets an attribute of one of the names, or calls what does."""
     applied = imported = None
     for node in ast.walk(text.tree):

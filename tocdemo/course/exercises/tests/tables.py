@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tocdemo.course import exercises
-from tocdemo.course.exercises.solving import solved
+from tocdemo.course.exercises.course_texts import solved
 from tocdemo.course.manifest import Exercise
-from tocdemo.subject import faults
 
 TABLES = Path(__file__).parent / "edits"
 KINDS = ("wrong", "right")
@@ -47,7 +46,7 @@ def texts_of(exercise: Exercise, solution: bool = False) -> dict[str, str]:
 @cache
 def _texts_of(name: str, solution: bool) -> Mapping[str, str]:
     exercise = exercises.get(name)
-    start = faults.with_faults(exercise.start) | dict(exercise.given)
+    start = dict(exercise.begins.files)
     return start | solved(exercise) if solution else start
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tocdemo.course import exercises
-from tocdemo.course.exercises.solving import solved
+from tocdemo.course.exercises.course_texts import solved
 from tocdemo.subject import faults
 
 from .learners import checked

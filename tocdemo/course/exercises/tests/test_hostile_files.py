@@ -8,7 +8,7 @@ import pytest
 
 from tocdemo.course import exercises
 from tocdemo.course.exercises import helper
-from tocdemo.course.exercises.solving import solved
+from tocdemo.course.exercises.course_texts import solved
 from tocdemo.subject import sources
 
 from .learners import learners

@@ -6,7 +6,7 @@ import pytest
 
 from tocdemo.course import exercises
 from tocdemo.course.exercises import catalogue, merging
-from tocdemo.course.exercises.solving import solved
+from tocdemo.course.exercises.course_texts import solved
 from tocdemo.course.manifest import load
 from tocdemo.errors import CourseError
 from tocdemo.subject import sources

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ..context import Context
 from ..findings import Finding
-from ..names import body, called, keyword, last_name, parameters
+from ..names import body, called, keyword, last_name, parameters, walk
 from ..objects.libraries import MADE
 from ..objects.things import Thing
 from ..sources import dotted
@@ -271,20 +271,15 @@ def _unknown_keyword(context: Context, fixture: Fixture) -> Iterator[Finding]:
 def _ignored_keyword(context: Context) -> Iterator[Finding]:
     if context.dialect.loop_scope_keyword or not context.dialect.known:
         return
-    seen: set[tuple[int, int]] = set()
-    for test in context.suite.tests:
-        if test.kind != ASYNCIO:
-            continue
-        for node in ast.walk(test.code.file.source.tree):
-            if isinstance(node, ast.Call) and (dotted(node.func) or [])[-2:] == ["mark", "asyncio"]:
-                place = (id(test.code.file), node.lineno)
-                if keyword(node, "loop_scope") is not None and place not in seen:
-                    seen.add(place)
-                    yield context.finding(
-                        "loop-scope-unknown",
-                        test.code.file,
-                        node.lineno,
-                        f"asks for `loop_scope` in the mark, which {context.dialect.name} ignores: "
-                        "each test has a loop of its own",
-                        "install pytest-asyncio 0.24 or later",
-                    )
+    for file in {test.code.file: None for test in context.suite.tests if test.kind == ASYNCIO}:
+        for node in walk(file.source.tree):
+            marked = isinstance(node, ast.Call) and (dotted(node.func) or [])[-2:] == ["mark", "asyncio"]
+            if marked and isinstance(node, ast.Call) and keyword(node, "loop_scope") is not None:
+                yield context.finding(
+                    "loop-scope-unknown",
+                    file,
+                    node.lineno,
+                    f"asks for `loop_scope` in the mark, which {context.dialect.name} ignores: "
+                    "each test has a loop of its own",
+                    "install pytest-asyncio 0.24 or later",
+                )

@@ -199,11 +199,7 @@ def _left_behind(context: Context) -> Iterator[Finding]:
     later = {kept.root: kept for kept in context.kept if kept.place == LATER}
     for same in context.suite.fixtures.values():
         for fixture in same:
-            sets = (
-                context.reach.walk([(fixture.code, context.reach.given(fixture.code))]).sets
-                if later
-                else set()
-            )
+            sets = context.reach.below(fixture.code).sets if later else set()
             for root in sorted(sets & set(later)):
                 if not _only_setter(context, root, fixture):
                     continue
@@ -213,16 +209,9 @@ def _left_behind(context: Context) -> Iterator[Finding]:
 
 def _only_setter(context: Context, root: str, fixture: Fixture) -> bool:
     """Whether no other code of the tests sets the name, so that what stands there is this fixture's."""
-    for other in (f for same in context.suite.fixtures.values() for f in same):
-        if (
-            other is not fixture
-            and root in context.reach.walk([(other.code, context.reach.given(other.code))]).sets
-        ):
-            return False
-    for test in context.suite.tests:
-        if root in context.reach.walk([(test.code, context.reach.given(test.code))]).sets:
-            return False
-    return True
+    codes = [f.code for same in context.suite.fixtures.values() for f in same if f is not fixture]
+    codes += [test.code for test in context.suite.tests]
+    return all(root not in context.reach.below(code).sets for code in codes)
 
 
 def _kept_too_long(context: Context, fixture: Fixture, kept: Kept) -> Iterator[Finding]:
@@ -272,7 +261,7 @@ def _cleans_up(context: Context, fixture: Fixture, root: str) -> bool:
     yields = [n.lineno for n in body(fixture.node) if isinstance(n, ast.Yield)]
     if not yields:
         return False
-    walked = context.reach.walk([(fixture.code, context.reach.given(fixture.code))])
+    walked = context.reach.below(fixture.code)
     places = [
         p for p in context.project.rebound.get(root, []) if p.function and p.function.node is fixture.node
     ]
