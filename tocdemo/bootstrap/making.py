@@ -68,7 +68,10 @@ def refuse_foreign(environment: Environment) -> None:
 
 
 def _fill_new(new: Environment, old: Environment, pins: "dict[str, str | None]", keep_open: "tuple") -> None:
-    stamp = {"python": f"{os.path.realpath(sys.executable)} {VERSION}", "project": new.root}
+    stamp: dict[str, object] = {
+        "python": f"{os.path.realpath(sys.executable)} {VERSION}",
+        "project": new.root,
+    }
 
     def anew() -> None:
         installing.empty(new, but=MARKER)

@@ -62,12 +62,13 @@ def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child):
     assert cli.main(["start", "--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"]) == 0
     (command,) = child.started
     assert f"--ServerApp.root_dir={ROOT}" in command
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
+    assert "--LabApp.default_url=/lab/tree/workspace/00_start_here.ipynb" in command
     assert {"--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"} <= set(command)
     assert not any("token" in argument for argument in command)
 
 
-def test_start_on_a_busy_port_says_so_in_one_line(child, capsys):
+def test_start_on_a_busy_port_says_so_in_one_line(child, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_is_root", lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["start", "--port", str(port)]) == 2
