@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tocdemo import bootstrap
+from tocdemo.bootstrap import streams
 from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +63,18 @@ def start(argv: list[str]) -> int:
     if options.port is not None:
         _require_free(options.port)
         command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
-    return 2 if _run_child(command, env=jupyter.environment()) else 0
+    return 2 if _run_child(command, env={**_without_home(), **jupyter.environment()}) else 0
+
+
+def _without_home() -> dict[str, str]:
+    """Where Jupyter and IPython write, below the project, when nothing can be written to the home folder."""
+    home = os.path.expanduser("~")
+    if os.access(home, os.W_OK):
+        return {}
+    print(f"Your home folder {home} cannot be written to: Jupyter keeps its files in .tocdemo here.")
+    own = ROOT / ".tocdemo" / "jupyter"
+    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    return {name: str(own / folder) for name, folder in {**names, "IPYTHONDIR": "ipython"}.items()}
 
 
 # By pytest-xdist: a worker a core, within reason, since many tests start processes of their own. Each gets a
@@ -281,12 +293,19 @@ def main(argv: list[str]) -> int:
         print(f"tocdemo {name}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read what is printed has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.discard()
         return 0
+    except OSError as error:
+        why = streams.sentence(error)
+        if why is None:
+            raise
+        print(f"tocdemo {name}: {why}", file=sys.stderr)
+        streams.discard()
+        return 2
 
 
 def _summary(function: Callable) -> str:
-    return (function.__doc__ or "").splitlines()[0]
+    return (function.__doc__ or "-").splitlines()[0]  # python -OO leaves the docstring out
 
 
 def _parser(name: str, function: Callable, epilog: str | None = None) -> argparse.ArgumentParser:

@@ -89,6 +89,13 @@ def lacking(pins: "dict[str, str | None]", path: "list[str]", root: str) -> "lis
     return [name for name, version in pins.items() if not satisfied(name, version)]
 
 
+def absent(pins: "dict[str, str | None]", path: "list[str]") -> "list[str]":
+    """Return the names of which no version is installed in the folders of `path`."""
+    from importlib.metadata import Distribution  # from Python 3.8 on
+
+    return [name for name in pins if next(iter(Distribution.discover(name=name, path=path)), None) is None]
+
+
 def _is_this_project(distribution: Any, root: str) -> bool:
     """Whether an installed `tocdemo` is this folder (PEP 610), and not another clone of the project."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")

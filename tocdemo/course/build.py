@@ -246,10 +246,20 @@ def _as_built(notebook: NotebookNode | None) -> bool:
 
 
 def _leftovers(root: Path, lessons: tuple[Lesson, ...]) -> list[Path]:
-    """Notebooks that a build wrote, nobody edited, and no lesson names; never a learner's own."""
+    """Notebooks that a build wrote, nobody touched, and no lesson names; never a learner's own."""
     known = {_path(root, lesson) for lesson in lessons}
     others = sorted(set((root / "notebooks").glob("*.ipynb")) - known)
-    return [path for path in others if _as_built(_read(path))]
+    return [path for path in others if _is_untouched(path)]
+
+
+def _is_untouched(path: Path) -> bool:
+    """Whether a build wrote the notebook under this very name, and nobody edited it or saved it when run."""
+    notebook = _read(path)
+    if notebook is None or not _as_built(notebook):
+        return False
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    made_here = any(f'lab.lesson("{path.stem}")' in cell.source for cell in code)
+    return made_here and not any(cell.outputs or cell.execution_count for cell in code)
 
 
 def _keep(root: Path, path: Path) -> Path:

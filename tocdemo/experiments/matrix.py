@@ -162,7 +162,7 @@ def measure(backend: str | None = None, *, on_progress: Progress = silent) -> Ma
     measured = pool.share_out(jobs, on_progress)
     cells = tuple(RunCell(*plan[place], run) for place, run in measured.runs.items())
     note = f"{note} {measured.note}".strip()
-    return Matrix(cells, switches, databases.without_password(backend), measured.seconds, note)
+    return Matrix(cells, switches, databases.without_secrets(backend), measured.seconds, note)
 
 
 def combination(

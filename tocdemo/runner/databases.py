@@ -7,13 +7,16 @@ import contextlib
 import getpass
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from urllib.parse import unquote_plus
 
+from dns.exception import DNSException
 from pymongo import MongoClient
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from tocdemo.errors import NoDatabase
@@ -29,7 +32,7 @@ ANSWER_WITHIN_MS = 3000
 class Database:
     """A database of a run's own: how to reach it, its name, and the driver to reach it with."""
 
-    uri: str
+    uri: str = field(repr=False)  # it may hold a password, and a notebook shows what a cell ends with
     name: str
     driver: str
 
@@ -88,17 +91,20 @@ def _user() -> str:
 
 
 def _client(uri: str) -> MongoClient:
-    return MongoClient(uri, serverSelectionTimeoutMS=ANSWER_WITHIN_MS)
+    # connectTimeoutMS holds for the DNS of mongodb+srv, too: PyMongo 4.20 waits 20 s by itself.
+    return MongoClient(uri, serverSelectionTimeoutMS=ANSWER_WITHIN_MS, connectTimeoutMS=ANSWER_WITHIN_MS)
 
 
 def _checked(uri: str) -> str:
     """Return `uri` when a MongoDB answers there and it names no database. Raises NoDatabase."""
     choices = f"Expected one of {', '.join(BACKENDS)}, or a URI such as mongodb://127.0.0.1:27017/"
+    place = without_secrets(uri)
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise NoDatabase(f"There is no backend {uri!r}. {choices}")
+        raise NoDatabase(f"There is no backend {place!r}. {choices}")
     try:
-        named = parse_uri(uri)["database"]
+        named = parse_uri(uri, connect_timeout=ANSWER_WITHIN_MS / 1000)["database"]
         if named:
+            named = _hidden(named, uri)
             raise NoDatabase(
                 f"The URI names the database {named!r}. The tests drop the database that they use, so they "
                 f"only use one of their own making: leave the name out of the URI. (To log in as a user of "
@@ -106,17 +112,58 @@ def _checked(uri: str) -> str:
             )
         with _client(uri) as client:
             client.admin.command("ping")
-    except (InvalidURI, ConfigurationError, ValueError) as error:  # ValueError: a port that is no number
-        raise NoDatabase(f"The URI cannot be used: {error}. {choices}") from error
-    except PyMongoError as error:
+    except OperationFailure as error:
         raise NoDatabase(
-            f"No MongoDB answers at {without_password(uri)} within {ANSWER_WITHIN_MS // 1000} s. Start one "
-            f"there, or leave TOCDEMO_MONGO_URI unset to use the embedded server. ({str(error)[:100]})"
-        ) from error
+            f"The MongoDB at {place} answers, and refuses the login: {_hidden(error, uri)}. Look at the "
+            f"user, the password and authSource in the URI."
+        ) from None
+    except (InvalidURI, ConfigurationError, ValueError, OSError) as error:  # a port or file that is none
+        if uri.startswith("mongodb+srv://") and isinstance(error.__cause__, DNSException):
+            raise NoDatabase(f"{_no_answer(place)} Its name has no answer in DNS.") from None
+        raise NoDatabase(f"The URI cannot be used: {_hidden(error, uri)}. {choices}") from None
+    except PyMongoError as error:
+        raise NoDatabase(f"{_no_answer(place)} ({_hidden(error, uri)[:100]})") from None
     return uri
 
 
-def without_password(backend: str) -> str:
-    """Return the name of a backend, or its URI without the user and the password."""
-    scheme, mark, rest = backend.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else backend
+def _no_answer(place: str) -> str:
+    return (
+        f"No MongoDB answers at {place} within {ANSWER_WITHIN_MS // 1000} s. Start one there, or leave "
+        f"TOCDEMO_MONGO_URI unset to use the embedded server."
+    )
+
+
+# --- what nobody is to read ---------------------------------------------------------------------------------
+
+_HOST = r"(?:[\w.%-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
+_URI = re.compile(
+    rf"""\s*["']?(?P<scheme>[A-Za-z][\w+.-]*)://(?:(?P<login>[^/?#]*)@)?(?P<hosts>{_HOST}(?:,{_HOST})*)"""
+    r"(?:/[^?@]*)?(?:\?(?P<options>[^@]*))?"
+)
+_PLAIN = re.compile(r"[\w.:-]*")
+
+
+def without_secrets(backend: str) -> str:
+    """Return the name of a backend, or what of its URI is no secret: the scheme and the hosts.
+
+    What cannot be told apart from a login (a password with an @ or a / in it, say) is left out, too.
+    """
+    if _PLAIN.fullmatch(backend):
+        return backend
+    uri = _URI.fullmatch(backend)
+    if uri is None:
+        return "(a text that may hold a password)"
+    return f"{uri['scheme']}://{uri['hosts']}/"
+
+
+def _hidden(words: object, uri: str) -> str:
+    """Return a message in which no piece of the URI's login and options stands."""
+    parsed, text = _URI.fullmatch(uri), str(words)
+    if parsed is None:
+        pieces = re.split(r"[/?@:&=;,]+", uri.partition("://")[2])
+    else:
+        options = [each.partition("=")[2] or each for each in re.split("[&;]", parsed["options"] or "")]
+        pieces = [*(parsed["login"] or "").split(":"), *options, *re.split("[:,]", ",".join(options))]
+    for piece in sorted({*pieces, *map(unquote_plus, pieces)} - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(piece)}(?!\w)", "…", text)
+    return text

@@ -4,7 +4,7 @@ Whatever it holds is heeded wherever it goes, also in another process, or it is 
 It knows nothing of how runs are done.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tocdemo.errors import BadInput, CannotRun
@@ -30,7 +30,7 @@ class RunOptions:
     times: int = 1
     new_process: bool = False
     fixtures: tuple[Any, ...] = ()
-    backend: str | None = None
+    backend: str | None = field(default=None, repr=False)  # its URI may hold a password
     timeout: float = 30.0
     title: str = ""
     own_settings: bool = False

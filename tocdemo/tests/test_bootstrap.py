@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -17,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from tocdemo import bootstrap
-from tocdemo.bootstrap.log import last_line, why_pip_failed
+from tocdemo.bootstrap import installing, making
+from tocdemo.bootstrap.environment import LOG, MARKER, STAMP, VERSION, Environment
+from tocdemo.bootstrap.words import last_line, why_pip_failed, why_venv_failed
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOTSTRAP = ("bootstrap/__init__.py", "bootstrap/pins.py", "bootstrap/log.py")
+BOOTSTRAP = tuple(f"bootstrap/{file.name}" for file in (ROOT / "tocdemo/bootstrap").glob("*.py"))
 ENTRY_FILES = ("__init__.py", "__main__.py", "errors.py", *BOOTSTRAP)
 
 # A build backend without requirements (PEP 660), so that `pip install -e .` needs no network. It takes as
@@ -156,7 +159,7 @@ def test_ctrl_c_stops_the_setup_and_its_pip(project):
     assert half_way.returncode == 130
     assert said.rstrip().endswith("tocdemo: interrupted")
     assert "Traceback" not in said
-    assert not (project / ".venv" / bootstrap.STAMP).exists()
+    assert not (project / ".venv" / STAMP).exists()
 
 
 def wait_for_pip(project: Path) -> None:
@@ -174,14 +177,37 @@ def test_without_a_network_one_line_says_so(project):
     assert "Traceback" not in result.stderr
 
 
+def test_without_a_network_the_old_environment_serves_even_where_the_project_was_moved(project, wheels):
+    (project / "requirements.txt").write_text("more==1.0\n-e .\n")
+    assert run(project, PIP_FIND_LINKS=wheels).returncode == 0
+    (project / "requirements.txt").write_text("more==1.1\n-e .\n")
+    moved = project.rename(project.with_name("another place"))
+    scripts = [path for path in (moved / ".venv/bin").iterdir() if not path.is_symlink()]
+    assert not any(b".vnew" in path.read_bytes() for path in scripts)
+    for _ in range(2):
+        result = run(moved)
+        assert result.stdout == f"ran in {moved / '.venv'}\n", result.stderr
+        assert "pip could not install the requirements" in result.stderr
+        assert result.stderr.endswith("going on in the environment as it is (not as pinned: more, tocdemo)\n")
+
+
 def test_another_failure_of_pip_is_quoted(tmp_path):
     log = tmp_path / "log"
     log.write_text(
         "Collecting a\nERROR: Could not find a version that satisfies the requirement a==1\nERROR: b\n"
     )
-    said = why_pip_failed(str(log), "again", (3, 14))
+    said = why_pip_failed(str(log))
     assert said.startswith("pip could not install the requirements: Could not find a version")
     assert str(log) in said
+
+
+def test_a_full_disk_is_named_and_not_the_command_that_met_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/small")
+    text = "Error: [Errno 28] No space left on device: '/small/x'\nCalledProcessError: pip, status 1"
+    (tmp_path / "log").write_text(f"ERROR: {text}")
+    for said in (why_venv_failed("python -m venv x", text), why_pip_failed(str(tmp_path / "log"))):
+        assert said.startswith("there is no room left, here or in /small; make 1 GB free, or set TMPDIR")
+    assert why_venv_failed("python -m venv x", "bad\n") == "`python -m venv x` failed: bad"
 
 
 # --- a group of pyproject.toml, with a real pip ------------------------------------------------------------
@@ -209,7 +235,7 @@ def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(pro
     in_vain = run(project, "test")
     assert in_vain.returncode == 2
     assert "pip could not install the requirements: Could not find a version" in in_vain.stderr
-    assert not (project / ".venv" / bootstrap.STAMP).exists()
+    assert not (project / ".venv" / STAMP).exists()
     meanwhile = run(project, "start")
     assert (meanwhile.returncode, meanwhile.stderr) == (0, "")
 
@@ -264,8 +290,9 @@ def test_pip_takes_over_from_a_uv_that_fails(project, tmp_path):
 
 def test_a_uv_of_another_machine_fails_like_any_other(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", path_with_uv(tmp_path, "\0no program of this machine\0"))
-    assert not bootstrap._ends_well(["uv", "pip", "install"], str(tmp_path), ())
-    assert last_line(str(tmp_path / bootstrap.LOG)) == "uv: Exec format error"
+    environment = Environment(str(tmp_path), str(tmp_path))
+    assert not installing.ends_well(["uv", "pip", "install"], environment, ())
+    assert last_line(str(tmp_path / LOG)) == "uv: Exec format error"
 
 
 def test_what_a_failed_uv_left_half_done_is_not_taken_for_installed(project, tmp_path):
@@ -291,11 +318,12 @@ def test_uv_is_taken_when_it_knows_no_less_than_pip(tmp_path, monkeypatch, words
         monkeypatch.delenv(key)
     for key, value in told.items():
         monkeypatch.setenv(key, value)
-    python = tmp_path / "python"
+    environment = Environment(str(tmp_path), str(tmp_path))
+    python = Path(environment.python)
+    python.parent.mkdir(exist_ok=True)
     python.write_text(f'#!/bin/sh\necho "{words}"\n')
     python.chmod(0o755)
-    monkeypatch.setattr(bootstrap, "_venv_python", lambda venv: str(python))
-    assert bootstrap._uv("anywhere") == (str(tmp_path / "bin/uv") if taken else None)
+    assert installing._uv(environment) == (str(tmp_path / "bin/uv") if taken else None)
 
 
 # --- what it refuses ---------------------------------------------------------------------------------------
@@ -393,29 +421,39 @@ def put(site: Path, name: str, version: str, origin: str | None = None) -> None:
         )
 
 
+def venv(project: Path, name: str = ".venv") -> Environment:
+    return Environment(str(project / name), str(project))
+
+
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """A project whose environments are made of metadata alone; what was done to them is noted."""
     done = []
     monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    for name in (bootstrap.AS_IT_IS, "PYTHONPATH"):  # the set-up may set them: put back after the test
+        monkeypatch.setenv(name, "")
     (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
 
-    def create(venv: str) -> None:
+    def create(environment: Environment, name: str) -> None:
         done.append("create")
+        python = Path(environment.python)
+        python.parent.mkdir()
+        python.write_text("")
+        Path(environment.path("pyvenv.cfg")).write_text(f"command = venv {environment.folder}")
 
-    def install(venv: str, pins: dict, group: str | None, keep_open: tuple) -> None:
-        done.append("install" if group is None else f"install {group}")
-        site = Path(bootstrap._site_packages(venv))
+    def install(environment: Environment, pins: dict, keep_open: tuple, *, group: str = "", **_) -> None:
+        done.append(f"install {group}".rstrip())
+        site = Path(environment.site_packages)
         shutil.rmtree(site, ignore_errors=True)
         for name, version in pins.items():
             put(site, name, version or "0.1", None if version else str(tmp_path))
 
-    monkeypatch.setattr(bootstrap, "_create", create)
-    monkeypatch.setattr(bootstrap, "_install", install)
+    monkeypatch.setattr(installing, "create", create)
+    monkeypatch.setattr(installing, "install", install)
 
     def ready() -> list[str]:
         done.clear()
-        assert bootstrap.ready_python() == bootstrap._venv_python(str(tmp_path / ".venv"))
+        assert bootstrap.ready_python() == venv(tmp_path).python
         return list(done)
 
     ready.done = done
@@ -427,35 +465,127 @@ def test_a_ready_environment_is_not_touched(fake):
     assert fake() == []
 
 
-def test_changed_requirements_are_installed_in_place(fake, tmp_path):
+def test_for_changed_requirements_a_new_one_is_made_in_the_place_of_the_old(fake, tmp_path):
     fake()
     (tmp_path / "requirements.txt").write_text("some-thing==1.1\n-e .\n")
-    assert fake() == ["install"]
+    assert fake() == ["create", "install"]
     assert fake() == []
 
 
 def test_a_pin_that_the_learner_changed_by_hand_is_put_back(fake, tmp_path):
     fake()
-    site = Path(bootstrap._site_packages(str(tmp_path / ".venv")))
+    site = Path(venv(tmp_path).site_packages)
     (site / "some_thing-1.0.dist-info/METADATA").write_text("Name: some-thing\nVersion: 2.0\n")
-    assert fake() == ["install"]
+    assert fake() == ["create", "install"]
 
 
-@pytest.mark.parametrize("key", ["python", "project"])
-def test_another_interpreter_or_place_means_from_scratch(fake, tmp_path, monkeypatch, key):
+def test_another_place_means_from_scratch(fake, tmp_path):
     fake()
     stray = tmp_path / ".venv/bin/stray"
-    stray.parent.mkdir()
     stray.write_text("")
-    was = bootstrap._wanted_stamp()
-    monkeypatch.setattr(bootstrap, "_wanted_stamp", lambda: {**was, key: "another"})
+    restamp(tmp_path, project="another")
     assert fake() == ["create", "install"]
     assert not stray.exists()
 
 
+def restamp(folder: Path, /, **changed: str) -> None:
+    stamp = folder / ".venv" / STAMP
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), **changed}))
+
+
+def test_another_version_of_python_has_its_own_beside(fake, tmp_path):
+    fake()
+    restamp(tmp_path, python="/usr/bin/python3.10 3.10")
+    before = sorted((tmp_path / ".venv").rglob("*"))
+    own = venv(tmp_path, f".venv-{VERSION}")
+    fake.done.clear()
+    assert bootstrap.ready_python() == bootstrap.ready_python() == own.python
+    assert fake.done == ["create", "install"]
+    assert sorted((tmp_path / ".venv").rglob("*")) == before
+
+
+def test_another_build_of_the_same_version_is_the_same(fake, tmp_path):
+    fake()
+    restamp(tmp_path, python=f"/opt/python {VERSION}")
+    assert fake() == []
+
+
+def test_an_environment_without_its_python_is_made_anew(fake, tmp_path):
+    fake()
+    Path(venv(tmp_path).python).unlink()
+    assert fake() == ["create", "install"]
+
+
+def test_the_scripts_name_the_place_where_they_are_in_the_end(fake, tmp_path):
+    fake()
+    assert (tmp_path / ".venv/pyvenv.cfg").read_text() == f"command = venv {tmp_path / '.venv'}"
+    assert len(making.beside(venv(tmp_path)).folder) == len(venv(tmp_path).folder)
+
+
+def test_a_swap_that_is_cut_short_is_brought_to_its_end(fake, tmp_path, monkeypatch):
+    fake()
+    (tmp_path / "requirements.txt").write_text("some-thing==1.1\n-e .\n")
+    rename = os.rename
+
+    def once(source: str, target: str) -> None:
+        rename(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making.os, "rename", once)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.ready_python()
+    assert not (tmp_path / ".venv").exists()
+    assert fake() == []
+    assert not (tmp_path / ".venv/replaced").exists()
+    assert not (tmp_path / ".vnew").exists()
+
+
+@pytest.fixture
+def failing(fake, tmp_path, monkeypatch):
+    """Let the next installation fail, after the environment was made; give the files of the one that is."""
+    fake()
+
+    def install(*_: object, **__: object) -> None:
+        raise bootstrap.SetupError("no network")
+
+    monkeypatch.setattr(installing, "install", install)
+    return lambda: sorted((tmp_path / ".venv").rglob("*"))
+
+
+def test_an_update_that_fails_leaves_the_old_one_and_says_so(failing, tmp_path, monkeypatch, capsys):
+    (tmp_path / "requirements.txt").write_text("some-thing==1.1\n-e .\n")
+    before = failing()
+    for _ in range(2):
+        assert bootstrap.ready_python() == venv(tmp_path).python
+        assert failing() == before
+        said = capsys.readouterr().err
+        assert "tocdemo: no network\ntocdemo: going on in the environment as it is" in said
+        assert "as it is (not as pinned: some-thing)" in said
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert bootstrap.ready_python() is None  # handed over to: it has been said
+    assert capsys.readouterr().err == ""
+
+
+def test_an_update_that_fails_for_a_new_package_cannot_go_on(failing, tmp_path):
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\nanother==1.0\n-e .\n")
+    before = failing()
+    with pytest.raises(bootstrap.SetupError, match="no network"):
+        bootstrap.ready_python()
+    assert failing() == before
+
+
+def test_where_the_project_was_moved_and_nothing_can_be_installed_the_old_one_finds_it(failing, tmp_path):
+    restamp(tmp_path, project="another")
+    before = failing()
+    assert bootstrap.ready_python() == venv(tmp_path).python
+    assert failing() == before
+    assert os.environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
+
+
 def test_without_a_stamp_it_starts_from_scratch(fake, tmp_path):
     fake()
-    (tmp_path / ".venv" / bootstrap.STAMP).unlink()
+    (tmp_path / ".venv" / STAMP).unlink()
     assert fake() == ["create", "install"]
 
 
@@ -465,12 +595,12 @@ def test_an_empty_environment_folder_is_nobodys(fake, tmp_path):
 
 
 def test_the_ownership_marker_goes_in_before_anything_else(fake, tmp_path, monkeypatch):
-    def create(venv: str) -> None:
-        assert os.listdir(venv) == [bootstrap.MARKER]
+    def create(environment: Environment, name: str) -> None:
+        assert os.listdir(environment.folder) == [MARKER]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap, "_create", create)
+        patched.setattr(installing, "create", create)
         with pytest.raises(KeyboardInterrupt):
             bootstrap.ready_python()
     assert fake() == ["create", "install"]
@@ -536,13 +666,13 @@ def test_a_group_is_installed_once_and_again_when_its_pins_change(add, tmp_path)
 def cut_short(monkeypatch, change: Path | None) -> None:
     """Interrupt the installing of the group, before its first change or after it."""
 
-    def install(*_: object) -> None:
+    def install(*_: object, **__: object) -> None:
         if change:
             change.mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap, "_install", install)
+        patched.setattr(installing, "install", install)
         with pytest.raises(KeyboardInterrupt):
             bootstrap.add_group("dev")
 
@@ -556,9 +686,9 @@ def test_a_group_that_is_cut_short_before_its_first_change_costs_nothing(add, fa
 
 
 def test_a_group_that_is_cut_short_later_means_from_scratch(add, fake, tmp_path, monkeypatch):
-    cut_short(monkeypatch, Path(bootstrap._site_packages(str(tmp_path / ".venv"))) / "half")
+    cut_short(monkeypatch, Path(venv(tmp_path).site_packages) / "half")
     fake.done.clear()
-    assert bootstrap.ready_python() is None
+    assert bootstrap.ready_python() == venv(tmp_path).python  # another than the one that runs
     assert fake.done == ["create", "install"]
     assert add() == ["install dev"]
 

@@ -1,5 +1,7 @@
 """The dispatcher and its exit codes: 0 as expected, 1 not as expected, 2 could not run."""
 
+import errno
+import os
 import re
 import socket
 import subprocess
@@ -60,12 +62,13 @@ def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child):
     assert cli.main(["start", "--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"]) == 0
     (command,) = child.started
     assert f"--ServerApp.root_dir={ROOT}" in command
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
+    assert "--LabApp.default_url=/lab/tree/workspace/00_start_here.ipynb" in command
     assert {"--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"} <= set(command)
     assert not any("token" in argument for argument in command)
 
 
-def test_start_on_a_busy_port_says_so_in_one_line(child, capsys):
+def test_start_on_a_busy_port_says_so_in_one_line(child, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_is_root", lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["start", "--port", str(port)]) == 2
@@ -121,3 +124,106 @@ def test_a_child_that_is_interrupted_ends_in_its_own_way():
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, cwd=ROOT
     )
     assert (result.stdout, result.stderr) == ("7\n", "")
+
+
+# --- bad days ----------------------------------------------------------------------------------------------
+
+PROGRESS = [sys.executable, str(ROOT / "tocdemo"), "progress"]
+
+
+def said(command: list[str], **environment: str) -> subprocess.CompletedProcess:
+    told = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, env=told, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYTHONOPTIMIZE", "2"),
+        ("PYTHONSAFEPATH", "1"),
+        ("PYTHONIOENCODING", "ascii"),
+        ("PYTHONIOENCODING", "latin-1"),
+        ("PYTHONIOENCODING", "cp1252"),
+    ],
+)
+def test_a_setting_of_python_is_no_obstacle(name, value):
+    result = said(PROGRESS, **{name: value})
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"00_start_here" in result.stdout
+
+
+def test_without_docstrings_there_is_help_all_the_same():
+    assert said([*PROGRESS[:1], "-OO", *PROGRESS[1:], "--help"]).stdout == said([*PROGRESS, "--help"]).stdout
+    cli._parser("any", lambda argv: 0)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+def test_a_full_disk_behind_the_output_is_a_sentence():
+    result = said(["sh", "-c", '"$@" > /dev/full', "sh", *PROGRESS])
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"tocdemo progress: there is no room left to write to")
+    assert result.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes the output")
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_output_is_no_error(closed):
+    result = said(["sh", "-c", f'"$@" {closed}', "sh", *PROGRESS])
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/full/it"),
+            r"no room left to write to \(/full/it\)",
+        ),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in []"), "no room left"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/it"), "/root/it cannot be used"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_sentence(monkeypatch, capfd, error, sentence):
+    def fail(argv: list[str]) -> int:
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "serve", fail)
+    monkeypatch.setattr(cli.streams, "discard", lambda: None)
+    assert cli.main(["serve"]) == 2
+    assert re.fullmatch(f"tocdemo serve: .*{sentence}.*\n", capfd.readouterr().err)
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def fail(argv: list[str]) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "it")
+
+    monkeypatch.setitem(cli.COMMANDS, "serve", fail)
+    with pytest.raises(FileNotFoundError):
+        cli.main(["serve"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that wait")
+def test_ctrl_c_between_two_interpreters_waits_for_the_sentence():
+    """As in a hand-over: the signal comes before the other interpreter has run a line."""
+    script = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); "
+        "os.kill(os.getpid(), signal.SIGINT); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    result = said([sys.executable, "-c", script, *PROGRESS])
+    assert (result.returncode, result.stdout) == (130, b"")
+    assert result.stderr == b"\ntocdemo: interrupted\n"
+
+
+def test_a_home_that_cannot_be_written_to_is_replaced(child, monkeypatch, tmp_path, capsys):
+    told = []
+    monkeypatch.setattr(cli, "_run_child", lambda command, env: told.append(env) or 0)
+    access = os.access
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setattr(cli.os, "access", lambda path, mode: "home" not in str(path) and access(path, mode))
+    monkeypatch.delenv("JUPYTER_RUNTIME_DIR", raising=False)
+    assert cli.main(["start"]) == 0
+    assert told[0]["JUPYTER_RUNTIME_DIR"] == str(ROOT / ".tocdemo/jupyter/runtime")
+    assert told[0]["IPYTHONDIR"] == str(ROOT / ".tocdemo/jupyter/ipython")
+    assert "cannot be written to: Jupyter keeps its files in .tocdemo here" in capsys.readouterr().out

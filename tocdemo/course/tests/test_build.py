@@ -300,6 +300,24 @@ def test_a_lesson_that_is_gone_takes_its_notebook_along_but_no_learners(project)
     assert build.check(project) == 0
 
 
+@pytest.mark.parametrize("how", ["run", "copied"])
+def test_a_lesson_that_is_gone_leaves_what_a_learner_saved_of_it(project, how):
+    build.build(project)
+    gone = project / "notebooks/01_second.ipynb"
+    if how == "run":
+        notebook = nbformat.read(gone, as_version=4)
+        run_it(notebook)
+        nbformat.write(notebook, gone)
+    else:
+        gone = gone.rename(gone.with_name("01_second-Copy1.ipynb"))
+    saved = gone.read_bytes()
+    (project / "lessons/course.toml").write_text(MANIFEST.partition('[[lesson]]\nslug = "01')[0])
+    (project / "lessons/00_first.md").write_text(FIRST.replace("(01_second.md#there)", "(there)"))
+    build.build(project)
+    assert gone.read_bytes() == saved
+    assert build.check(project) == 0
+
+
 def test_a_missing_notebook_is_a_difference(project):
     build.build(project)
     (project / "notebooks/01_second.ipynb").unlink()

@@ -2,18 +2,25 @@
 
 import getpass
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
+import traceback
+from pathlib import Path
 
+import dns.resolver
 import pymongo
 import pytest
 
 from tocdemo.runner import databases
 from tocdemo.runner.databases import NoDatabase, open_database
+from tocdemo.runner.options import RunOptions
 from tocdemo.server import EmbeddedServer
 from tocdemo.subject.tests.projects import NO_DATABASE_NEEDED, lay_out, run_pytest
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,91 @@ def test_a_server_that_does_not_answer_is_given_three_seconds(silent_uri):
     assert str(refused.value).startswith("No MongoDB answers at mongodb://127.0.0.1:")
     assert "secret" not in str(refused.value)
     assert "leave TOCDEMO_MONGO_URI unset" in str(refused.value)
+
+
+SECRET = [
+    "mongodb://somebody:s3cret@127.0.0.1:1/{}",
+    " mongodb://somebody:s3cret@127.0.0.1:1/{}",
+    "'mongodb://somebody:s3cret@127.0.0.1:1/{}'",
+    '"mongodb://somebody:s3cret@127.0.0.1:1/{}"',
+    "MONGODB://somebody:s3cret@127.0.0.1:1/{}",
+    "mongo://somebody:s3cret@127.0.0.1:1/{}",
+    "mongodb:/somebody:s3cret@127.0.0.1:1/{}",
+    "somebody:s3cret@127.0.0.1:1/{}",
+    "mongodb://somebody:s3cret/2@127.0.0.1:1/{}",
+    "mongodb://somebody:2/s3cret@127.0.0.1:1/{}",
+    "mongodb://somebody:2@3/s3cret@127.0.0.1:1/{}",
+    "mongodb://somebody:2@s3cret?4@127.0.0.1:1/{}",
+    "mongodb://somebody:1?s3cret@127.0.0.1:1/{}",
+    "mongodb://somebody:s3cret:2@127.0.0.1:1/{}",
+    "mongodb://somebody:s3cret%zz@127.0.0.1:1/{}",
+    "mongodb://127.0.0.1:1/{}?tls=true&tlsCertificateKeyFilePassword=s3cret",
+    "mongodb://127.0.0.1:1/{}?tlsCertificateKeyFile=/s3cret",
+    "mongodb://somebody:s3cret@127.0.0.1:1/{}?authMechanism=s3cret",
+    "mongodb://u:s3cret@127.0.0.1:1/{}?authMechanism=MONGODB-AWS&authMechanismProperties="
+    "AWS_SESSION_TOKEN:s3cret",
+    "mongodb://127.0.0.1:1/{}?authMechanismProperties=AWS_SESSION_TOKEN:a@s3cret",
+    "mongodb://127.0.0.1:s3cret@{}",
+]
+
+
+@pytest.mark.parametrize("uri", [each.format(name) for each in SECRET for name in ("", "mine")])
+def test_no_message_says_what_a_uri_keeps_secret(uri, monkeypatch):
+    monkeypatch.setattr(databases, "ANSWER_WITHIN_MS", 50)
+    with pytest.raises(NoDatabase) as refused, open_database(uri):
+        pass
+    said = "".join(traceback.format_exception(refused.value.with_traceback(None)))
+    assert "s3cret" not in said + databases.without_secrets(uri)
+    assert "somebody" not in said
+    assert "s3cret" not in f"{databases.Database(uri, 'name', 'motor')} {RunOptions(backend=uri)}"
+
+
+def test_no_lesson_prints_a_uri():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "lessons").glob("*.md")]
+    assert texts
+    assert not any(re.search(r"print\(.*uri|^ *\w+\.uri$", text, re.MULTILINE) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("embedded", "embedded"),
+        ("127.0.0.1:27017", "127.0.0.1:27017"),
+        ("mongodb://a:b@one:1,[::1]:2/?replicaSet=rs0", "mongodb://one:1,[::1]:2/"),
+        ("mongodb+srv://a:b@example.net", "mongodb+srv://example.net/"),
+        ("mongodb://a:b@%2Ftmp%2Fmongodb-27017.sock/", "mongodb://%2Ftmp%2Fmongodb-27017.sock/"),
+    ],
+)
+def test_what_is_no_secret_is_shown(uri, shown):
+    assert databases.without_secrets(uri) == shown
+
+
+def test_a_login_that_is_refused_is_no_missing_answer(server, client):
+    refusal = {"failCommands": ["ping"], "errorCode": 18}
+    client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=refusal)
+    with pytest.raises(NoDatabase) as refused, open_database(server.uri):
+        pass
+    assert "answers, and refuses the login" in str(refused.value)
+    assert "Look at the user, the password and authSource" in str(refused.value)
+
+
+def test_a_name_without_an_answer_in_dns_is_given_three_seconds(monkeypatch):
+    """A name server that never answers: a port of this machine that is taken, and does not listen."""
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = ["127.0.0.1"], silent.getsockname()[1]
+        monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
+        begin = time.monotonic()
+        with (
+            pytest.raises(NoDatabase) as refused,
+            open_database("mongodb+srv://a:s3cret@cluster.example.net/"),
+        ):
+            pass
+    assert time.monotonic() - begin < 8  # the driver's own limit is 20 s
+    assert str(refused.value).startswith(
+        "No MongoDB answers at mongodb+srv://cluster.example.net/ within 3 s"
+    )
 
 
 def test_pytest_says_why_it_cannot_begin_and_runs_nothing(tmp_path):

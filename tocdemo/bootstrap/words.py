@@ -1,11 +1,16 @@
-"""What pip and uv write while they install: how far they are, and why they failed.
+"""What the set-up says: in its own words, and what pip and uv write while they install, and why they failed.
 
 It reads their log, and parses on Python 3.6; it knows nothing of how they are started.
 """
 
+import os
 import re
 import sys
 
+AGAIN = "then run the same command again."
+OLDEST, NEWEST = (3, 11), (3, 14)  # the Pythons that the course is tested with
+
+_FULL = re.compile(r"No space left on device|No usable temporary directory|Disk quota exceeded")
 _NO_NETWORK = re.compile(r"connection broken by|ConnectTimeout|NewConnectionError|Max retries|ProxyError")
 
 
@@ -17,19 +22,34 @@ def last_line(log: str) -> str:
     return (errors or lines or ["no output"])[-1]
 
 
-def why_pip_failed(log: str, again: str, newest: "tuple") -> str:
-    """Return why pip failed, and what to do; `again` ends the advice, `newest` is the last Python tried."""
+def why_venv_failed(command: str, text: str) -> str:
+    """Return why an environment without packages could not be made, from what the command wrote."""
+    if _FULL.search(text):
+        return no_room()
+    return "`{}` failed: {}".format(command, (text.strip().splitlines() or ["no output"])[-1])
+
+
+def no_room() -> str:
+    """Say which two folders the set-up writes to, one of which is full."""
+    temporary = os.environ.get("TMPDIR") or "the folder for temporary files"
+    return f"there is no room left, here or in {temporary}; make 1 GB free, or set TMPDIR, {AGAIN}"
+
+
+def why_pip_failed(log: str) -> str:
+    """Return why pip failed, and what to do."""
     with open(log, encoding="utf-8", errors="replace") as file:
         text = file.read()
     if _NO_NETWORK.search(text):
         return (
             "pip cannot reach its package index; check the network, and pip's proxy and index settings, "
-            f"{again} (pip's words: {log})"
+            f"{AGAIN} (pip's words: {log})"
         )
+    if _FULL.search(text):
+        return no_room()
     errors = [line for line in text.splitlines() if line.startswith("ERROR: ")] or ["ERROR: no error line"]
-    remedy = f"mend that, {again}"
-    if sys.version_info[:2] > newest:
-        remedy = "this Python is newer than those the course is tested with: take {}.{}".format(*newest)
+    remedy = f"mend that, {AGAIN}"
+    if sys.version_info[:2] > NEWEST:
+        remedy = "this Python is newer than those the course is tested with: take {}.{}".format(*NEWEST)
     return f"pip could not install the requirements: {errors[0][7:]}; {remedy} (pip's words: {log})"
 
 
@@ -45,3 +65,7 @@ def stage(log: str) -> str:
         return "no answer from the package index, trying again"
     found = [line.split()[1] for line in lines if line.startswith("Collecting ")]
     return f"{len(found)} packages found, now {found[-1]}" if found else "looking for packages"
+
+
+def say(text: str) -> None:
+    print("tocdemo: " + text, file=sys.stderr, flush=True)
