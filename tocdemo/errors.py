@@ -21,6 +21,10 @@ answer a client, or a test run.
 class TocdemoError(Exception):
     """Something is not as it should be; the message says what was expected and what to do."""
 
+    def _render_traceback_(self) -> "list[str]":
+        # IPython asks for it: a notebook shows the sentence, and not the way through this project's code.
+        return [f"{type(self).__name__}: {self}"]
+
 
 class BadInput(TocdemoError, ValueError):
     """A name, number or text that was given cannot be used; the message says what was expected."""

@@ -1,7 +1,7 @@
 """Nine small suites: a fixture's scope against the tests' loop scope, each function, module or session.
 
-Each suite is generated, run inline on real Motor and thrown away. It knows nothing of the backend and its 28
-tests.
+A fixture's scope is its loop's, too, unless its loop is named: then the two are told apart. Each suite is
+generated, run inline on real Motor and thrown away. It knows nothing of the backend and its 28 tests.
 """
 
 import itertools
@@ -17,6 +17,13 @@ from tocdemo.runner.result import Run
 from tocdemo.subject import sources
 
 SCOPES = ("function", "module", "session")
+FIXTURE_SCOPES = (
+    "function",
+    "class",
+    "module",
+    "package",
+    "session",
+)  # pytest's own, for a loop that is named
 FILES = {"test_one.py": ("first", "second"), "test_two.py": ("third", "fourth")}
 
 _SETTINGS = """\
@@ -32,7 +39,7 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 
 
-@pytest_asyncio.fixture(scope="{scope}", loop_scope="{scope}")
+@pytest_asyncio.fixture(scope="{scope}", loop_scope="{loop}")
 async def books():
     client = AsyncIOMotorClient(os.environ["DATABASE_URI"])
     books = client[os.environ["DATABASE_NAME"]]["books"]
@@ -52,28 +59,36 @@ _HEAD = "padding:2px 10px 2px 0;text-align:left;font-weight:normal;white-space:n
 
 @dataclass(frozen=True)
 class Square:
-    """Nine runs, by the fixture's scope and the loop scope of the tests. In a notebook a 3 x 3 table.
+    """Runs, by the fixture's scope and the loop scope of the tests. In a notebook a table, of 3 x 3 mostly.
 
-    `uses` says whether the fixture uses its client itself, before the tests do.
+    `uses` says whether the fixture uses its client itself, before the tests do; `loop` is the loop scope of
+    every fixture, or None where it is the fixture's own scope.
     """
 
     runs: Mapping[tuple[str, str], Run]
     uses: bool
+    loop: str | None = None
 
     def run(self, fixture: str, tests: str) -> Run:
         """Return one of the nine runs. Raises BadInput for a scope that does not exist."""
-        return self.runs[_known(fixture), _known(tests)]
+        return self.runs[_known(fixture, self._scopes), _known(tests)]
+
+    @property
+    def _scopes(self) -> tuple[str, ...]:
+        return _scopes_on(self.loop)
 
     def __str__(self) -> str:
         rows = [["", *map(_test_loop, SCOPES)]]
-        rows += [[_fixture(scope), *(_words(self.run(scope, each)) for each in SCOPES)] for scope in SCOPES]
+        rows += [
+            [_fixture(scope), *(_words(self.run(scope, each)) for each in SCOPES)] for scope in self._scopes
+        ]
         return "\n".join([self._title(), *text_table(rows)])
 
     def _repr_html_(self) -> str:
         heads = [head(_test_loop(scope), f"{_BOX};font-weight:normal") for scope in SCOPES]
         rows = [
             [head(_fixture(scope), _HEAD), *(_box(self.run(scope, each)) for each in SCOPES)]
-            for scope in SCOPES
+            for scope in self._scopes
         ]
         square = html_table([[head(""), *heads], *rows], gap=2)
         return paragraph(f"<b>{escape(self._title())}</b>", "margin:6px 0") + square
@@ -81,15 +96,17 @@ class Square:
     def _title(self) -> str:
         seconds = sum(run.seconds for run in self.runs.values())
         what = "makes a client and uses it" if self.uses else "only makes a client"
-        return f"The fixture {what}: 9 runs of 4 tests in {seconds:.1f} s"
+        where = f", on the loop of the {self.loop}" if self.loop else ""
+        return f"The fixture {what}{where}: {len(self.runs)} runs of 4 tests in {seconds:.1f} s"
 
 
-def conftest(fixture: str, *, uses: bool = False) -> str:
-    """Return the conftest.py with a client fixture of that scope, on a loop of that scope.
+def conftest(fixture: str, *, uses: bool = False, loop: str | None = None) -> str:
+    """Return the conftest.py with a client fixture of that scope, on a loop of that scope or of scope `loop`.
 
     With `uses` the fixture uses the client itself. Raises BadInput for a scope that does not exist.
     """
-    return _CONFTEST.format(scope=_known(fixture), use=_USE if uses else "")
+    scope = _known(fixture, _scopes_on(loop))
+    return _CONFTEST.format(scope=scope, loop=_known(loop or scope), use=_USE if uses else "")
 
 
 def file_of_tests(scope: str, name: str = "test_one.py") -> str:
@@ -97,23 +114,31 @@ def file_of_tests(scope: str, name: str = "test_one.py") -> str:
     return "import pytest\n" + "".join(_TEST.format(scope=_known(scope), name=test) for test in FILES[name])
 
 
-def run(fixture: str, test_loop: str, *, uses: bool = False) -> Run:
+def run(fixture: str, test_loop: str, *, uses: bool = False, loop: str | None = None) -> Run:
     """Run one combination, four tests in two files, in a folder that is thrown away, and return its Run."""
-    files = {"pytest.ini": _SETTINGS, "conftest.py": conftest(fixture, uses=uses)}
+    files = {"pytest.ini": _SETTINGS, "conftest.py": conftest(fixture, uses=uses, loop=loop)}
     files |= {name: file_of_tests(test_loop, name) for name in FILES}
     with sources.copied(files) as folder:
         return inline.run(folder, title=f"fixture {fixture}, tests {test_loop}")
 
 
-def measure(*, uses: bool = False) -> Square:
-    """Run all nine combinations, and return them."""
-    pairs = itertools.product(SCOPES, SCOPES)
-    return Square({pair: run(*pair, uses=uses) for pair in pairs}, uses)
+def measure(*, uses: bool = False, loop: str | None = None) -> Square:
+    """Run all combinations, and return them.
+
+    There are nine. With a `loop` that every fixture runs on there are fifteen: the fixture's own scopes are
+    then pytest's five. pytest refuses a fixture whose scope is wider than its loop's.
+    """
+    pairs = itertools.product(_scopes_on(loop), SCOPES)
+    return Square({pair: run(*pair, uses=uses, loop=loop) for pair in pairs}, uses, loop)
 
 
-def _known(scope: str) -> str:
-    if scope not in SCOPES:
-        raise BadInput(f"There is no scope {scope!r} here; there are {', '.join(SCOPES)}")
+def _scopes_on(loop: str | None) -> tuple[str, ...]:
+    return SCOPES if loop is None else FIXTURE_SCOPES
+
+
+def _known(scope: str, scopes: tuple[str, ...] = SCOPES) -> str:
+    if scope not in scopes:
+        raise BadInput(f"There is no scope {scope!r} here; there are {', '.join(scopes)}")
     return scope
 
 

@@ -1,10 +1,11 @@
 """The verbs of a notebook: `from tocdemo import lab`, then `lab.workspace()` and `lab.run()`.
 
 `lab.<TAB>` shows the verbs, and nothing else. A few lessons need more, and import it from here by name: the
-operations `add` and `rename`, and the modules `ways`, `loop_scopes` and `nested`. All names are loaded at
+operations `add` and `rename`, and modules such as `ways` and `loop_scopes`. All names are loaded at
 their first use, so that whatever imports this package does not wait for what notebooks need.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Callable
@@ -50,6 +51,7 @@ HANDED_ON = {
     "rename": ("tocdemo.explorer.operations", "rename"),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "retries": ("tocdemo.experiments.retries", None),
     "ways": ("tocdemo.experiments.ways", None),
 }
 
@@ -65,7 +67,9 @@ def __getattr__(name: str) -> Any:
         module, attribute = HANDED_ON[name]
         loaded = importlib.import_module(module)
         return getattr(loaded, attribute) if attribute else loaded
-    raise AttributeError(f"tocdemo.lab has no {name!r}; its verbs are {', '.join(VERBS)}")
+    near = difflib.get_close_matches(name, VERBS, 1)
+    meant = f"did you mean lab.{near[0]}? Its" if near else "its"
+    raise AttributeError(f"tocdemo.lab has no {name!r}; {meant} verbs are {', '.join(VERBS)}")
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -11,7 +11,7 @@ from tocdemo.course import lessons as _lessons
 from tocdemo.course import progress as _progress
 from tocdemo.course.manifest import Lesson
 from tocdemo.course.progress import DONE, OPEN, State
-from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table, words
+from tocdemo.display.tables import LEFT, Cell, attributes, head, html_table, paragraph, text_table, words
 from tocdemo.errors import BadInput
 from tocdemo.subject.backups import Backup
 from tocdemo.subject.reports import Report, link, shown_path
@@ -72,7 +72,12 @@ class Kept:
             return paragraph(escape(str(self)))
         rows = [[head("number"), head("file"), head("kept"), head("where")]]
         rows += [
-            [words(each.number), words(each.path), words(each.time), Cell(link(each.place))]
+            [
+                words(each.number),
+                words(each.path),
+                words(each.time, f"{LEFT};white-space:nowrap"),
+                Cell(link(each.place)),
+            ]
             for each in self.backups
         ]
         label = f"what was kept of {self.workspace}"

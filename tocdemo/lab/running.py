@@ -215,7 +215,7 @@ def recorded_versions() -> versions.Versions:
 @contextlib.contextmanager
 def _progress_bar() -> Iterator[Any]:
     """Show a bar that follows the run and goes away when it ends."""
-    handle = display(HTML(""), display_id=True)
+    handle = display(HTML("<progress></progress> It begins …"), display_id=True)
 
     def show(done: int, total: int, left: float) -> None:
         if handle is not None:
@@ -235,15 +235,17 @@ def guess(
     """Note what you expect: in words, or how many tests pass, fail, and have an error in a fixture.
 
     `lab.run(guess=...)` shows the numbers beside the result. Without anything there is no prediction, which
-    stops nothing. Raises BadInput for what is no number of tests.
+    stops nothing. Raises BadInput for what is no number of tests, and for a number that has no name.
     """
     numbers = (passed, failed, errors)
+    if not isinstance(words, str):
+        raise BadInput(f"Expected words, or named numbers, such as lab.guess(passed=27); found {words!r}")
     if any(number is not None and (type(number) is not int or number < 0) for number in numbers):
         raise BadInput(f"Expected numbers of tests, such as lab.guess(passed=27, failed=1); found {numbers}")
-    if all(number is None for number in numbers):
+    counted = any(number is not None for number in numbers)
+    if words or not counted:
         print(f"Your prediction: {words}" if words else "No prediction this time.")
-        return None
-    return Counts(passed or 0, failed or 0, errors or 0)
+    return Counts(passed or 0, failed or 0, errors or 0) if counted else None
 
 
 def script(code: str, expect: str | None = None) -> worker.Script:

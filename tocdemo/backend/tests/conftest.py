@@ -41,7 +41,7 @@ def empty_database(sync_client):
 
 @pytest_asyncio.fixture
 async def motor_reinit_db(empty_database):
-    """Put a fresh client, bound to this test's event loop, in the place of the one that `base` holds."""
+    """Put a fresh client in the place of the one that `base` holds, and close it after the test."""
     base._client = make_client(base.settings, io_loop=asyncio.get_running_loop())
     base._database = base._client[base.settings.database_name]
     base.books_collection = base._database["books"]

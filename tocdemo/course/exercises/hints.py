@@ -33,6 +33,8 @@ class Hints:
         return [(f"Hint {number} of {self.of}: ", text) for number, text in enumerate(self.texts, 1)]
 
     def _diffs(self) -> list[tuple[str, str]]:
+        if self.own == self.solution:
+            return [("What you have changed, as the course's solution does:", self.own)] if self.own else []
         named = (("What you have changed:", self.own), ("What the course's solution changes:", self.solution))
         return [(title, diff) for title, diff in named if diff]
 

@@ -24,6 +24,14 @@ def test_a_client_that_its_fixture_uses_first_fails_where_the_two_scopes_differ(
     assert str(square).count("4 failed") == square._repr_html_().count("4 failed") == 6
 
 
+def test_with_the_loops_told_apart_from_the_scopes_only_the_loops_count():
+    table = loop_scopes.measure(uses=True, loop="session")
+    green = [pair for pair, run in table.runs.items() if run.green]
+    assert green == [(scope, "session") for scope in loop_scopes.FIXTURE_SCOPES]
+    assert len(table.runs) == 15
+    assert 'scope="function", loop_scope="session"' in loop_scopes.conftest("function", loop="session")
+
+
 def test_a_scope_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="no scope 'class' here; there are function, module, session"):
         loop_scopes.run("class", "function")

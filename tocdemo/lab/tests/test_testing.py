@@ -13,7 +13,7 @@ from IPython.utils.capture import capture_output
 
 from tocdemo import lab
 from tocdemo.course.jupyter import execute
-from tocdemo.errors import CannotRun
+from tocdemo.errors import CannotRun, TocdemoError
 from tocdemo.lab.notebook import NOTEBOOK
 from tocdemo.runner.cells import is_cell
 from tocdemo.runner.result import Run
@@ -198,6 +198,14 @@ def test_what_cannot_run_is_a_sentence_and_no_traceback(cell, text, sentence):
     assert cell.output.strip().startswith("CannotRun: ")
     assert sentence in cell.output
     assert len(cell.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["lab.hint('frist-test')", "lab.run('nowhere')", "lab.guess(28)"])
+def test_what_a_verb_refuses_is_a_sentence_and_no_traceback(cell, text):
+    cell.shell.user_ns["lab"] = lab
+    cell(text)
+    assert isinstance(cell.error, TocdemoError)
+    assert cell.output.strip() == f"{type(cell.error).__name__}: {cell.error}"
 
 
 def test_a_syntax_error_is_shown_as_that_of_any_cell(cell):

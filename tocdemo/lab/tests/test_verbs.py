@@ -152,6 +152,11 @@ def test_no_prediction_stops_nothing_and_words_are_noted(capsys):
     assert lab.guess("all of them") is None
     assert capsys.readouterr().out == "No prediction this time.\nYour prediction: all of them\n"
     assert str(lab.guess(failed=1)) == "1 failed"
+    assert capsys.readouterr().out == ""
+    assert str(lab.guess("the first one", passed=1)) == "1 passed"
+    assert capsys.readouterr().out == "Your prediction: the first one\n"
+    with pytest.raises(ValueError, match=r"such as lab\.guess\(passed=27\); found 28"):
+        lab.guess(28)
 
 
 def test_run_takes_the_path_of_another_suite(tmp_path):

@@ -22,7 +22,7 @@ from .notes import Notes, error_text
 from .spies import Spies, kept_by
 
 OPTIONS = (
-    *("-q", "--tb=no", "--capture=no"),
+    *("-q", "--tb=no", "--capture=no", "--color=no"),  # a kernel sets FORCE_COLOR
     *("-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:unraisableexception"),
     *("-p", "pytest_asyncio.plugin", "-p", "tocdemo.runner.database_plugin"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),

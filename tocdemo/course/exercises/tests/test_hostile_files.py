@@ -210,6 +210,20 @@ def test_a_folder_where_something_is_missing(change, expected):
     assert expected in str(verdict)
 
 
+def test_what_pytest_says_in_a_kernel_has_no_colours_and_its_line(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
+    monkeypatch.setattr(helper, "FORKS", False)  # a process that finds it
+    with learners(NAME) as (exercise, folder):
+        conftest = folder / sources.CONFTEST
+        conftest.write_text(
+            conftest.read_text().replace("@pytest.fixture\ndef motor", "@missing.fixture\ndef motor")
+        )
+        verdict = exercises.check(exercise, folder)
+    assert "NameError: name 'missing' is not defined" in str(verdict)
+    assert f"{sources.CONFTEST}, line " in str(verdict)
+    assert "\x1b" not in str(verdict)
+
+
 def test_a_process_that_was_killed_is_replaced():
     exercises.warm_up()
     helper._helpers[0].child.kill()
