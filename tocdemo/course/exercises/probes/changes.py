@@ -49,10 +49,10 @@ OPERATIONS: dict[str, Callable[[Any, str], Awaitable[Any]]] = {
 _EXPECTING = operations.replace_toc("Only", expected_version=1)
 # What an operation has left behind, seen in the chapters that are stored.
 _DONE: dict[str, Callable[[list[dict[str, Any]]], bool]] = {
-    "add": lambda chapters: any(each["title"] == "New" for each in chapters),
-    "rename": lambda chapters: any(each["title"] == "Better" for each in chapters),
-    "delete": lambda chapters: all(each["id"] != "ch2" for each in chapters),
-    "reorder": lambda chapters: chapters[0]["id"] == "ch2",
+    "add": lambda chapters: any(each.get("title") == "New" for each in chapters),
+    "rename": lambda chapters: any(each.get("title") == "Better" for each in chapters),
+    "delete": lambda chapters: all(each.get("id") != "ch2" for each in chapters),
+    "reorder": lambda chapters: chapters[0].get("id") == "ch2",
 }
 # Books as they may be before the first change of all, or late.
 _STARTS: dict[str, dict[str, Any]] = {
@@ -132,7 +132,7 @@ class Backend:
             attempts=sent.count("w"),
             most_tries=most_tries,
             stored=_DONE[name](chapters),
-            overwritten=f"By another, {sent.count('w')}" not in [each["title"] for each in chapters],
+            overwritten=f"By another, {sent.count('w')}" not in [each.get("title") for each in chapters],
         )
         return not told.get("endless") and not told["told"].startswith("RecursionError")
 
@@ -151,7 +151,7 @@ class Backend:
 
         def change() -> None:
             if overtaken and sent.count("w") == 1:
-                self._change_by_another(book, 1)
+                self._store_by_another(book, before + 1)
 
         undo = _overtake(sent, change)
         try:
@@ -270,13 +270,20 @@ class Backend:
 
     def _change_by_another(self, book: str, number: int) -> None:
         """Change a book as the backend does: its third chapter, the version, and when it was."""
-        toc = self._toc(book)
-        others = [each for each in toc.get("chapters", []) if each["id"] != "ch3"]
-        third = {"id": "ch3", "title": f"By another, {number}", "order": 3}
-        now = datetime.now(UTC)
-        change = {"version": toc.get("version", 0) + 1, "chapters": [*others, third], "updated_at": now}
+        toc = "table_of_contents"
+        change = {f"{toc}.chapters.2.title": f"By another, {number}", f"{toc}.updated_at": datetime.now(UTC)}
         self.database.books.update_one(
-            {"_id": ObjectId(book)}, {"$set": {"table_of_contents": toc | change, "updated_at": now}}
+            {"_id": ObjectId(book)},
+            {"$set": {**change, "updated_at": datetime.now(UTC)}, "$inc": {f"{toc}.version": 1}},
+        )
+
+    def _store_by_another(self, book: str, version: int) -> None:
+        """Give a book a table of contents of another's, with one chapter."""
+        now = datetime.now(UTC)
+        chapters = [{"id": "another", "title": "By another", "order": 1}]
+        toc = {"version": version, "chapters": chapters, "updated_at": now}
+        self.database.books.update_one(
+            {"_id": ObjectId(book)}, {"$set": {"table_of_contents": toc, "updated_at": now}}
         )
 
     def _replace(self, old: Any, new: Any) -> None:
