@@ -75,10 +75,15 @@ def open_database(backend: str) -> Iterator[Database]:
             client.drop_database(name)
 
 
+# Seconds. A test that was stopped may leave a transaction open; until its end the next test's tidying waits,
+# as it does on a MongoDB (60 s there, its default). Shorter than the 30 s that a test may take.
+TRANSACTION_LIFETIME = 10.0
+
+
 @cache
 def _embedded_server(replica_set: str | None) -> EmbeddedServer:
     """One server for the process, started at its first use. It ends with the process."""
-    return EmbeddedServer(replica_set=replica_set).start()
+    return EmbeddedServer(replica_set=replica_set, transaction_lifetime=TRANSACTION_LIFETIME).start()
 
 
 def _user() -> str:
