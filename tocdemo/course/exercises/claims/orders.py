@@ -33,7 +33,35 @@ def stored_alone(evidence: Evidence) -> list[Part]:
         elif each["operation"] == "replace" and each["entries"] != 1:
             sentence = f"`{name}` alone leaves {each['entries']} entries in the audit log, in place of one."
             parts.append(_at(evidence, sentence, None, "update_toc_with_transaction"))
+    if not parts:
+        parts = [*_returning_early(evidence), *_other_starts(evidence, overtaken=False)][:1]
     return parts or [Part(True, "A change that nobody disturbs is stored.", sources.APP)]
+
+
+def _returning_early(evidence: Evidence) -> list[Part]:
+    """Say which operation returns while its write is still under way."""
+    early = [each["operation"] for each in _all(_standalone(evidence), "awaited") if each["early"]]
+    sentence = "`{}` returns before its write has ended: its caller is told too early."
+    return [_at(evidence, sentence.format(_called(name)), None, _place(name)) for name in early]
+
+
+def _other_starts(evidence: Evidence, overtaken: bool) -> list[Part]:
+    """Say what goes wrong with books that have no version yet, or a large one."""
+    parts = []
+    for each in _all(_standalone(evidence), "started"):
+        if each["overtaken"] != overtaken:
+            continue
+        name, book = each["operation"], f"a book {each['start']}"
+        if each["told"] != "done":
+            told = "it never ends." if each.get("endless") else _stopped(each["told"])
+            sentence = f"`{_called(name)}` does not change {book}: {told}"
+        elif each["changes"] != 1 + overtaken:
+            lost = "overwrites what another has stored meanwhile in" if overtaken else "stores nothing in"
+            sentence = f"`{_called(name)}` returns, and {lost} {book}."
+        else:
+            continue
+        parts.append(_at(evidence, sentence, each.get("place"), _place(name)))
+    return parts
 
 
 def lose_nothing(evidence: Evidence) -> list[Part]:
@@ -56,15 +84,15 @@ def lose_nothing(evidence: Evidence) -> list[Part]:
             )
             if each["processes"]:
                 sentence += " What is in one process protects that process only."
-            replacing = each["loser"] == "replace"
-            parts.append(_at(evidence, sentence, None, _called("replace") if replacing else _FUNCTION))
+            parts.append(_at(evidence, sentence, None, _place(each["loser"])))
+    parts = parts or ([] if evidence.said else _other_starts(evidence, overtaken=True))
     return parts[:1] or [Part(True, "No order of two changes loses one.", sources.APP)]
 
 
 def tries_again(evidence: Evidence) -> list[Part]:
     """A change that was overtaken reads again; no caller of two gets an error."""
     seen = _standalone(evidence)
-    overtaken = seen.the("overtaken")
+    overtaken = next(iter(_all(seen, "overtaken")), None)
     if overtaken and overtaken["most_tries"] > 1:
         return [
             _at(evidence, "a change that was overtaken writes again, and has not read again before.", None)
@@ -84,30 +112,34 @@ def tries_again(evidence: Evidence) -> list[Part]:
 
 def gives_up(evidence: Evidence) -> list[Part]:
     """A change that is overtaken each time ends with an error."""
-    overtaken = _standalone(evidence).sure("overtaken")
+    first, *others = [_given_up(evidence, each) for each in _all(_standalone(evidence), "overtaken")]
+    return [next((part for part in (first, *others) if not part.done), first)]
+
+
+def _given_up(evidence: Evidence, overtaken: dict[str, Any]) -> Part:
+    name, attempts = overtaken["operation"], overtaken["attempts"]
+    first = name == "add"
+    subject = "a change" if first else f"a change of `{_called(name)}`"
+    function = _FUNCTION if first else _called(name)
     if overtaken.get("endless"):
-        count = overtaken["attempts"] - 1
-        return [
-            _at(
-                evidence,
-                f"a change that is overtaken each time never ends: after {count} attempts it tries on.",
-                None,
-            )
-        ]
-    if overtaken["told"].startswith("RecursionError"):
-        sentence = "a change that is overtaken each time calls itself until Python ends it: RecursionError."
-        return [_at(evidence, sentence, None)]
-    if overtaken["told"] == "done" and not overtaken["stored"]:
-        sentence = "a change that is overtaken each time returns as if it were done, and nothing is stored."
-        return [_at(evidence, sentence, None)]
-    if overtaken["told"] == "done" and overtaken["overwritten"]:
-        which = f"at attempt {overtaken['attempts']} " if overtaken["attempts"] > 1 else ""
-        sentence = f"a change that is overtaken each time writes {which}all the same, over what is newer."
-        return [_at(evidence, sentence, None)]
-    if overtaken["told"] == "done":
-        return [Part(True, "A change is stored beside another one: nobody is overtaken.", sources.APP)]
-    times = f"{overtaken['attempts']} attempt{'s' * (overtaken['attempts'] != 1)}"
-    return [Part(True, f"Overtaken each time, a change gives up after {times}, with an error.", sources.APP)]
+        sentence = (
+            f"{subject} that is overtaken each time never ends: after {attempts - 1} attempts it tries on."
+        )
+    elif overtaken["told"].startswith("RecursionError"):
+        sentence = f"{subject} that is overtaken each time calls itself until Python ends it: RecursionError."
+    elif overtaken["told"] == "done" and not overtaken["stored"]:
+        sentence = f"{subject} that is overtaken each time returns as if it were done, and nothing is stored."
+    elif overtaken["told"] == "done" and overtaken["overwritten"]:
+        which = f"at attempt {attempts} " if attempts > 1 else ""
+        sentence = f"{subject} that is overtaken each time writes {which}all the same, over what is newer."
+    elif overtaken["told"] == "done":
+        return Part(True, "A change is stored beside another one: nobody is overtaken.", sources.APP)
+    else:
+        times = f"{attempts} attempt{'s' * (attempts != 1)}"
+        return Part(
+            True, f"Overtaken each time, a change gives up after {times}, with an error.", sources.APP
+        )
+    return _at(evidence, sentence, None, function)
 
 
 def refuses_nobody(evidence: Evidence) -> list[Part]:
@@ -149,15 +181,15 @@ def two_writes_together(evidence: Evidence) -> list[Part]:
                 function,
             )
         ]
-    each = _replica_set(evidence).sure("two_writes")
-    if each["told"] == "done":
-        return [_at(evidence, "an error of the audit log does not reach the caller.", None, function)]
-    if (each["version"], each["entries"]) != (1, 0):
-        sentence = (
-            "on a replica set, the writer failed between its two writes, and one of them has stayed: they "
-            "are not in one transaction."
-        )
-        return [_at(evidence, sentence, None, function)]
+    for each in _all(_replica_set(evidence), "two_writes"):
+        if each["told"] == "done":
+            return [_at(evidence, "an error of the audit log does not reach the caller.", None, function)]
+        if (each["version"], each["entries"]) != (1, 0):
+            sentence = (
+                f"on a replica set{each['when']}, the writer failed between its two writes, and one of them "
+                "has stayed: they are not in one transaction."
+            )
+            return [_at(evidence, sentence, None, function)]
     return [Part(True, "On a replica set, the two writes are there both, or neither.", sources.APP)]
 
 
@@ -167,7 +199,8 @@ def question_is_heard(evidence: Evidence) -> list[Part]:
     for each in asked:
         function = "update_toc_with_transaction" if each["operation"] == "replace" else _FUNCTION
         if each["told"] == "done":
-            sentence = "the question for the topology failed, and the caller was not told."
+            failure = f" with {each['failure']}" if each["failure"] != asked[0]["failure"] else ""
+            sentence = f"the question for the topology failed{failure}, and the caller was not told."
             return [_at(evidence, sentence, _handler(evidence, function), function)]
         if each["version"] != 1:
             sentence = "the question for the topology failed, and the book was changed all the same."
@@ -178,7 +211,7 @@ def question_is_heard(evidence: Evidence) -> list[Part]:
 
 
 def _standalone(evidence: Evidence) -> Seen:
-    return evidence.once("orders", pairs=PAIRS, also=["alone", "overtaken"])
+    return evidence.once("orders", pairs=PAIRS, also=["alone", "awaited", "overtaken", "starts"])
 
 
 def _replica_set(evidence: Evidence) -> Seen:
@@ -219,7 +252,18 @@ def _pair(note: dict[str, Any]) -> str:
 
 
 def _called(operation: str) -> str:
-    return {"add": "add_chapter_with_transaction", "replace": "update_toc_with_transaction"}[operation]
+    return {
+        "add": "add_chapter_with_transaction",
+        "rename": "update_chapter_with_transaction",
+        "delete": "delete_chapter_with_transaction",
+        "reorder": "reorder_chapters_with_transaction",
+        "replace": "update_toc_with_transaction",
+    }[operation]
+
+
+def _place(operation: str) -> str:
+    """Return the function that writes for an operation."""
+    return _called(operation) if operation == "replace" else _FUNCTION
 
 
 def _at(evidence: Evidence, sentence: str, place: Any, function: str = _FUNCTION) -> Part:

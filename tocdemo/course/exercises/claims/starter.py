@@ -9,7 +9,7 @@ from .. import texts
 from ..texts import Text
 from ..verdict import Part
 from .evidence import Evidence
-from .script import patches_nothing
+from .script import patches_nothing, patching_line
 
 _FILE = "starter.py"
 
@@ -28,6 +28,9 @@ def runs_tests(evidence: Evidence) -> list[Part]:
         return [
             Part(False, f"tests that are right fail when this program runs them: {failed['error']}", _FILE)
         ]
+    if left_out := _of(evidence)["left_out"]:
+        sentence = f"the program adds `{left_out[0]}`: so tests are left out that its arguments name."
+        return [evidence.text(_FILE).part(False, sentence, _line_of_main(evidence.text(_FILE)))]
     return _codes(evidence) or [Part(True, "The program runs the tests that its arguments name.", _FILE)]
 
 
@@ -35,7 +38,7 @@ def _codes(evidence: Evidence) -> list[Part]:
     """Say how the program's exit code is not pytest's: of tests that pass, and of one that fails."""
     seen = _of(evidence)
     text = evidence.text(_FILE)
-    line = next((n for n, each in reversed([*enumerate(text.lines, 1)]) if "pytest.main" in each), None)
+    line = _line_of_main(text)
     failed = [each for each in seen["reports_of_failure"] if each["outcome"] == "failed"]
     if seen["code"]:
         sentence = f"all tests pass, and the program ends with the exit code {seen['code']!r}: pytest's is 0."
@@ -49,6 +52,10 @@ def _codes(evidence: Evidence) -> list[Part]:
             text.part(False, "a test fails, and the program ends with the exit code 0: pytest's is 1.", line)
         ]
     return []
+
+
+def _line_of_main(text: Text) -> int | None:
+    return next((n for n, each in reversed([*enumerate(text.lines, 1)]) if "pytest.main" in each), None)
 
 
 def uses_thread(evidence: Evidence) -> list[Part]:
@@ -73,7 +80,20 @@ def patches(evidence: Evidence) -> list[Part]:
         line = _import_of(found, "nest_asyncio") if isinstance(found, Text) and not patched else None
         if isinstance(found, Text) and line is not None:
             return [found.part(False, "`nest_asyncio` is still imported: it was to be taken out.", line)]
-    return patches_nothing(evidence.text(_FILE), patched)
+    return _patching_tests(evidence) or patches_nothing(evidence.text(_FILE), patched)
+
+
+def _patching_tests(evidence: Evidence) -> list[Part]:
+    """Say which file of the learner's tests patches asyncio, if the program does not."""
+    names = _of(evidence)["patched_by_tests"]
+    if _of(evidence)["patched"] or not names:
+        return []
+    for file in sorted((evidence.folder / "tests").rglob("*.py")):
+        found = texts.read(evidence.folder, file.relative_to(evidence.folder).as_posix())
+        line = isinstance(found, Text) and patching_line(found, {each.rpartition(".")[2] for each in names})
+        if isinstance(found, Text) and line:
+            return patches_nothing(found, names)
+    return patches_nothing(evidence.text(_FILE), names)
 
 
 def _import_of(text: Text, name: str) -> int | None:

@@ -21,7 +21,7 @@ _LEFT_OUT = "tests/test_db/test_left_out.py"
 _SCOPES = "tests/test_scopes.py"
 _SCOPES_TESTS = ("test_first", "test_second")
 _INSERTS = ("insert_one", "insert_many", "replace_one", "update_one", "bulk_write")
-_MODES = ("as it is", "not refusing")
+_MODES = ("as it is", "not refusing", "going on")
 _FIRST, _SECOND, _NONE = "the first is lost", "the second is lost", "nothing is lost"
 
 
@@ -113,20 +113,28 @@ def left_out_reached(evidence: Evidence) -> list[Part]:
 
 def left_out_looks(evidence: Evidence) -> list[Part]:
     """A test that leads there fails when the operation does not refuse."""
-    failing = {
-        each["test"]
-        for each in _left_out(evidence)
-        if each["mode"] == "not refusing" and each["outcome"] == "failed"
-    }
     leading = _leading(evidence)
-    if any(test in failing for test in leading):
+    looking = [test for test in leading if test in _failing_in(evidence, "not refusing")]
+    if any(test in _failing_in(evidence, "going on") for test in looking):
         return [Part(True, "The test fails if the operation returns in place of refusing.", _LEFT_OUT)]
     if not leading:
         return [Part(False, "so no test of this file looks at what the caller is told.", _LEFT_OUT)]
+    if looking:
+        sentence = (
+            f"`{looking[0]}` passes, too, when `_orders` refuses nothing: the operation then ends with "
+            "another error, and the test takes it for this one."
+        )
+        return [_at_test(evidence, looking[0], sentence)]
     sentence = (
         f"`{leading[0]}` passes, too, when the operation returns in place of refusing: it does not look."
     )
     return [_at_test(evidence, leading[0], sentence)]
+
+
+def _failing_in(evidence: Evidence, mode: str) -> set[str]:
+    return {
+        each["test"] for each in _left_out(evidence) if each["mode"] == mode and each["outcome"] == "failed"
+    }
 
 
 def _left_out(evidence: Evidence) -> list[dict[str, Any]]:
@@ -220,7 +228,16 @@ def scopes_tests_insert(evidence: Evidence) -> list[Part]:
         elif any(use["crosses"] for use in inserts):
             sentence = f"`{name}` uses the client on another event loop than the client's, or on none."
             parts.append(evidence.part_at(False, sentence, inserts[0]))
+        elif not _arrived(evidence, name):
+            sentence = f"no insert of `{name}` has arrived at the database."
+            parts.append(evidence.part_at(False, sentence, inserts[0]))
     return parts or [Part(True, "Each test inserts a book through the fixture's client.", _SCOPES)]
+
+
+def _arrived(evidence: Evidence, test: str) -> bool:
+    """Whether the server has answered an insert while the test was called."""
+    places = (_scopes(evidence).the("uses") or {"arrived": []})["arrived"]
+    return any(each["phase"] == "call" and each["test"].partition("[")[0] == test for each in places)
 
 
 def _scopes(evidence: Evidence) -> Seen:

@@ -37,6 +37,10 @@ _CONFTEST = """\
 from tocdemo.course.exercises.probes import starter
 
 
+def pytest_configure(config):
+    starter.configured(config.option)
+
+
 def pytest_runtest_logreport(report):
     starter.report(report)
 """
@@ -51,11 +55,22 @@ _OPTIONS = (
     "pytest_asyncio.plugin",
 )
 
+# pytest's options that leave tests out, by their names in its configuration; the small suite has none.
+_LEAVING_OUT = {
+    "keyword": "-k",
+    "markexpr": "-m",
+    "maxfail": "-x",
+    "deselect": "--deselect",
+    "lf": "--lf",
+    "stepwise": "--sw",
+}
+
 WAIT = 2.0  # seconds that a loop may take to call a function; then it stands still
 
 # What the small suite told; it can only import this module.
 _told: list[dict[str, Any]] = []
 _reports: list[dict[str, Any]] = []
+_left_out: list[str] = []
 _asyncio: list[Asyncio] = []
 _running: list[tuple[Any, int]] = []  # event loops that run now, each with its thread
 
@@ -74,9 +89,14 @@ def look(folder: Path, notes: Notes, *, script: str) -> None:
     code, reports = _run(folder / script, [str(suite / "test_small.py"), *options], notes)
     code_of_failure: Any = None
     reports_of_failure: list[dict[str, Any]] = []
+    patched = _asyncio[0].patched()
     if reports:
         wrong = [str(suite / "test_wrong.py"), *options]
         code_of_failure, reports_of_failure = _run(folder / script, wrong, notes)
+        patched = _asyncio[0].patched()
+        # The tests of the learner's folder are only found: their files may patch something, too.
+        own = [str(folder / "tests"), "--rootdir", str(folder), "--collect-only", *_OPTIONS]
+        _run(folder / script, own, notes)
     notes.add(
         "starter",
         told=_told,
@@ -84,7 +104,9 @@ def look(folder: Path, notes: Notes, *, script: str) -> None:
         code=code,
         reports_of_failure=reports_of_failure,
         code_of_failure=code_of_failure,
-        patched=_asyncio[0].patched(),
+        patched=patched,
+        patched_by_tests=_asyncio[0].patched(),
+        left_out=sorted(set(_left_out)),
     )
 
 
@@ -110,6 +132,11 @@ def _moves(loop: Any) -> bool:
     called = threading.Event()
     loop.call_soon_threadsafe(called.set)
     return called.wait(WAIT)
+
+
+def configured(option: Any) -> None:
+    """Note the options that leave tests out, whoever has set them."""
+    _left_out.extend(word for name, word in _LEAVING_OUT.items() if getattr(option, name, None))
 
 
 def report(report: Any) -> None:
