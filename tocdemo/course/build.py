@@ -13,7 +13,6 @@ text and in the notebook.
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from datetime import datetime
@@ -22,6 +21,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+
+from tocdemo.subject import sources
 
 from .manifest import CELL_ID, CourseError, Lesson, load
 
@@ -57,7 +58,7 @@ def build(root: Path) -> int:
             continue
         if path.exists() and not _as_built(_read(path)):
             print(f"{path.relative_to(root)}: was edited; kept as {_keep(root, path)}")
-        _write(path, text)
+        sources.write_file(path, text)
         print(f"{path.relative_to(root)}: written")
     return 0
 
@@ -268,10 +269,3 @@ def _keep(root: Path, path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / path.name).write_bytes(path.read_bytes())
     return (folder / path.name).relative_to(root)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    half = path.with_name(f".{path.name}.new")
-    half.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(half, path)

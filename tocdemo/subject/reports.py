@@ -12,7 +12,7 @@ from pathlib import Path
 from tocdemo.display.code import diff_html
 from tocdemo.display.tables import Cell, attributes, head, html_table, paragraph, text_table, words
 
-from . import faults
+from . import faults, sources
 from .changes import Change, in_order
 
 _MADE, _NOT_MADE, _EDITED = "✓ made", "– not made", "✎ edited by you"
@@ -87,7 +87,7 @@ class Report:
 
 def shown_path(path: Path) -> str:
     """Return a path as a reader knows it: seen from the project's folder, if it is in there."""
-    project = Path(__file__).resolve().parent.parent.parent
+    project = sources.ROOT
     return path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
 
 

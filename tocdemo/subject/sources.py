@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-BACKEND = Path(__file__).resolve().parent.parent / "backend"
+ROOT = Path(__file__).resolve().parents[2]
+BACKEND = ROOT / "tocdemo" / "backend"
 
 APP = "app/db/toc_transactions.py"
 CONFTEST = "tests/conftest.py"
@@ -63,7 +64,12 @@ def write(files: Mapping[str, str], folder: Path) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader meets the old text or the new one, never a part.
+    """Write `text` to `path`, in UTF-8 and with its own line ends, as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader meets the old bytes or the new ones, never a part.
 
     The folders above it are made. A `.pyc` of the old text is removed: one written in the same second would
     be taken for the new text's.
@@ -71,8 +77,8 @@ def write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with draft.open("xb") as file:
+            file.write(content)
         if path.exists():
             draft.chmod(path.stat().st_mode)
         draft.replace(path)

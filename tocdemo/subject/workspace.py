@@ -20,7 +20,7 @@ from . import faults, sources
 from .backups import Backups
 from .reports import Report, shown_path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = sources.ROOT
 PLAYGROUND = "playground"  # the workspace of a notebook that is no lesson
 _RECORD = ".course.json"
 _OWN_FILES = (".py", ".ini", ".toml", ".cfg")

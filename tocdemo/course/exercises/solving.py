@@ -16,7 +16,7 @@ from pathlib import Path
 from tocdemo.course.manifest import Exercise
 from tocdemo.display.code import diff_html, unified_diff
 from tocdemo.errors import BadInput
-from tocdemo.subject import faults
+from tocdemo.subject import faults, sources
 from tocdemo.subject.reports import shown_path
 
 from . import merging
@@ -68,13 +68,15 @@ class Proposal:
         `keep` returns the copies that it made. Raises OSError, and BadInput when a file is not any
         more what the proposal was made for.
         """
+        if not self.changes:
+            return self
         for change in self.changes:
             if _bytes_of(folder, change.path) != change.before:
                 raise BadInput(f"{change.path} has been changed since: ask for the solution again")
         replaced = [change.path for change in self.changes if change.before is not None]
         kept = keep(replaced)
         for change in self.changes:
-            _write(folder / change.path, change.after)
+            sources.write_bytes(folder / change.path, change.after)
         return replace(self, applied=True, kept=kept)
 
     def _words(self) -> list[str]:
@@ -218,7 +220,7 @@ def _tried(exercise: Exercise, copy: Path, merge: _Merge) -> Verdict:
 
 def _tried_files(exercise: Exercise, copy: Path, files: Mapping[str, bytes]) -> Verdict:
     for path, raw in files.items():
-        _write(copy / path, raw)
+        sources.write_bytes(copy / path, raw)
     return check(exercise, copy)
 
 
@@ -306,13 +308,3 @@ def _is_source(path: Path) -> bool:
         return path.is_dir() or (kept and path.stat().st_size <= MOST_BYTES)
     except OSError:
         return False
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """Write a file whole or not at all, and forget what Python has compiled of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(raw)
-    draft.replace(path)
-    for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
-        stale.unlink(missing_ok=True)

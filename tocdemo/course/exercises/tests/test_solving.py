@@ -9,7 +9,7 @@ from tocdemo.course.exercises import catalogue, merging
 from tocdemo.course.exercises.course_texts import solved
 from tocdemo.course.manifest import load
 from tocdemo.errors import CourseError
-from tocdemo.subject import sources
+from tocdemo.subject import faults, sources
 
 from .learners import learners
 
@@ -250,3 +250,13 @@ def test_a_diff_is_applied_where_it_fits_and_nowhere_else():
     assert merging.patched("", "--- /dev/null\n+++ y\n@@ -0,0 +1,1 @@\n+new\n") == {"y": "new\n"}
     with pytest.raises(merging.NoFit, match="unified diff"):
         merging.patched("", "nothing")
+
+
+def test_a_draft_of_the_learners_own_is_never_overwritten(tmp_path):
+    exercise = exercises.get("async-fixture")
+    sources.write(faults.with_faults(exercise.start), tmp_path)
+    draft = tmp_path / "tests" / ".conftest.py.new"
+    draft.write_text("mine")
+    done = exercises.solution(exercise, tmp_path).apply(tmp_path, lambda paths: ())
+    assert done.applied
+    assert draft.read_text() == "mine"
