@@ -46,9 +46,9 @@ def start(argv: list[str]) -> int:
         raise CannotRun(
             f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
         )
-    from tocdemo.course import jupyter, lessons, progress
+    from tocdemo.course import copies, jupyter, lessons, progress
 
-    changed = [each for each in lessons.copy_notebooks() if each.what not in ("made", "unchanged")]
+    changed = [each for each in copies.renew_all() if each.what not in ("made", "unchanged")]
     print("".join(f"{each}\n" for each in changed), end="")
     lesson = progress.next_lesson() or lessons.all_of()[0]
     root, document = jupyter.place_of(lessons.notebook_of(lesson), ROOT)

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tocdemo.subject import sources
+from tocdemo.subject import sources, workspace
 from tocdemo.subject.backups import Backups
 
 _BASE = "tocdemo_from"  # in a copy's metadata: what each cell of the course was when it was copied
@@ -30,6 +30,11 @@ class Copied:
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.what}{f' ({self.word})' if self.word else ''}"
+
+
+def renew_all() -> list[Copied]:
+    """Make the learner's copies of the course's notebooks, or bring them up to date."""
+    return bring_up_to_date(workspace.ROOT / "notebooks", workspace.root(), workspace.of("notebooks").backups)
 
 
 def bring_up_to_date(course: Path, copies: Path, backups: Backups) -> list[Copied]:

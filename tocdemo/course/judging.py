@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tocdemo.runner.result import Run
 
-from . import exercises, progress
-from .manifest import Lesson
+from . import exercises, lessons, progress
+from .manifest import Exercise, Lesson
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,15 @@ class Verdicts:
 
 def judge(lesson: Lesson, folder: Path) -> Verdicts:
     """Check each exercise of a lesson in `folder`, note those that are done, and return the verdicts."""
-    verdicts = Verdicts(tuple(exercises.check(exercise, folder) for exercise in lesson.exercises))
-    for verdict in verdicts.all:
-        if verdict.done:
-            progress.note_exercise(lesson, verdict.exercise)
-    return verdicts
+    return Verdicts(tuple(judge_one(exercise, folder) for exercise in lesson.exercises))
+
+
+def judge_one(exercise: Exercise, folder: Path) -> exercises.Verdict:
+    """Check one exercise in `folder`, note it if it is done, and return the verdict."""
+    verdict = exercises.check(exercise, folder)
+    if verdict.done:
+        progress.note_exercise(lessons.get(exercise.lesson), exercise.name)
+    return verdict
 
 
 def judge_of(lesson: Lesson | None) -> Callable[[Path, Run], Verdicts] | None:

@@ -11,10 +11,9 @@ from tocdemo.errors import BadInput
 from tocdemo.subject import workspace
 from tocdemo.subject.workspace import Workspace
 
-from . import copies
 from .manifest import Lesson, load
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = workspace.ROOT
 MANIFEST = ROOT / "lessons" / "course.toml"
 
 
@@ -64,8 +63,3 @@ def workspace_of(lesson: Lesson) -> Workspace:
 def notebook_of(lesson: Lesson) -> Path:
     """Return the learner's copy of a lesson's notebook, which is beside its workspace."""
     return workspace.root() / f"{lesson.slug}.ipynb"
-
-
-def copy_notebooks() -> list[copies.Copied]:
-    """Make the learner's copies of the notebooks, or bring them up to date; return what became of each."""
-    return copies.bring_up_to_date(ROOT / "notebooks", workspace.root(), workspace.of("notebooks").backups)

@@ -54,15 +54,14 @@ class _Keys:
         self._hints: dict[str, int] = {}
 
     def hint(self) -> object:
-        name = self._first_open().name
-        hints = exercises.hint(exercises.get(name), self._hints.get(name, 0), self._folder)
-        self._hints[name] = len(hints.texts)
+        exercise = self._first_open()
+        hints = exercises.hint(exercise, self._hints.get(exercise.name, 0), self._folder)
+        self._hints[exercise.name] = len(hints.texts)
         return hints
 
     def solution(self) -> object:
         own = lessons.workspace_of(self.lesson)
-        proposal = exercises.solution(self._first_open(), own.folder)
-        return proposal.apply(own.folder, own.keep) if proposal.changes else proposal
+        return exercises.solution(self._first_open(), own.folder).apply(own.folder, own.keep)
 
     def next(self) -> Place:
         following = lessons.after(self.lesson)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tocdemo.course import exercises as _exercises
 from tocdemo.course import lessons as _lessons
-from tocdemo.course import progress as _progress
+from tocdemo.course.judging import judge_one
 from tocdemo.course.manifest import Exercise
 from tocdemo.errors import BadInput
 from tocdemo.subject.workspace import Workspace
@@ -25,10 +25,9 @@ def check(name: str, folder: str | Path | None = None) -> _exercises.Verdict:
         exercise = _exercises.get(name)
     except BadInput as error:
         return _exercises.Verdict(name, problem=_exercises.Problem(f"{error}."))
-    verdict = _exercises.check(exercise, _own(exercise).folder if folder is None else Path(folder))
-    if verdict.done and folder is None:
-        _progress.note_exercise(_lessons.get(exercise.lesson), name)
-    return verdict
+    if folder is not None:
+        return _exercises.check(exercise, Path(folder))
+    return judge_one(exercise, _own(exercise).folder)
 
 
 def _own(exercise: Exercise) -> Workspace:
@@ -56,4 +55,4 @@ def solution(name: str, apply: bool = False) -> _exercises.Proposal:
     exercise = _exercises.get(name)
     own = _own(exercise).required()
     proposal = _exercises.solution(exercise, own.folder)
-    return proposal.apply(own.folder, own.keep) if apply and proposal.changes else proposal
+    return proposal.apply(own.folder, own.keep) if apply else proposal

@@ -13,6 +13,7 @@ from tocdemo.course.manifest import Lesson
 from tocdemo.course.progress import DONE, OPEN, State
 from tocdemo.display.tables import LEFT, Cell, attributes, head, html_table, paragraph, text_table, words
 from tocdemo.errors import BadInput
+from tocdemo.subject import faults
 from tocdemo.subject.backups import Backup
 from tocdemo.subject.reports import Report, link, shown_path
 from tocdemo.subject.workspace import Start
@@ -34,13 +35,8 @@ def lesson(name: str) -> Report:
 
 def reset() -> Report:
     """Put the workspace back to its start. What you wrote is kept first: `lab.restore()` lists it."""
-    return NOTEBOOK.workspace.required().reset(NOTEBOOK.lesson.start if NOTEBOOK.lesson else _incident())
-
-
-def _incident() -> Start:
-    from tocdemo.subject import faults
-
-    return Start(faults.state("incident"))
+    start = NOTEBOOK.lesson.start if NOTEBOOK.lesson else Start(faults.state("incident"))
+    return NOTEBOOK.workspace.required().reset(start)
 
 
 def restore(number: int | None = None) -> "Kept | Report":

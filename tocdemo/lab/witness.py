@@ -4,11 +4,11 @@ A cell is known by the id that the frontend sends; one that sends none (a termin
 browser) by its text. It knows no contracts: what was shown is handed on.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import nbformat
 from IPython.core.getipython import get_ipython
 
 from tocdemo.course import lessons, progress
@@ -79,10 +79,11 @@ def watch(lesson: Lesson) -> None:
 def _cells(lesson: Lesson) -> dict[str, tuple[str, ...]]:
     """Return the ids of the lesson's contract cells by their text, from the course's notebook."""
     path = lessons.ROOT / "notebooks" / f"{lesson.slug}.ipynb"
-    cells = nbformat.read(path, as_version=4).cells if path.is_file() else []
+    # Read as JSON: to import nbformat takes a second, and every lesson's first cell would wait for it.
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
     found: dict[str, tuple[str, ...]] = {}
     for cell in cells:
-        if cell.get("id") in lesson.contract_cells:
-            text = cell.source.strip()
-            found[text] = (*found.get(text, ()), cell.id)
+        if cell["id"] in lesson.contract_cells:
+            text = "".join(cell["source"]).strip()
+            found[text] = (*found.get(text, ()), cell["id"])
     return found

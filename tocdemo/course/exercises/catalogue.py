@@ -5,14 +5,13 @@ It knows the manifest and the names of faults and claims, and not how anything i
 
 from functools import cache
 
-from tocdemo.course.manifest import Exercise, load
+from tocdemo.course import lessons
+from tocdemo.course.manifest import Exercise
 from tocdemo.errors import BadInput, CourseError
 from tocdemo.subject import faults
 
 from .claims import CLAIMS
-from .course_texts import LESSONS, diff_of
-
-MANIFEST = LESSONS / "course.toml"
+from .course_texts import diff_of
 
 
 def get(name: str) -> Exercise:
@@ -28,15 +27,13 @@ def all_of(lesson: str | None = None) -> tuple[Exercise, ...]:
 
     Raises BadInput that lists the lessons when there is none of that slug.
     """
-    slugs = [each.slug for each in load(MANIFEST)]
-    if lesson is not None and lesson not in slugs:
-        raise BadInput(f"There is no lesson {lesson!r}. The lessons: {', '.join(slugs)}")
-    return tuple(each for each in _all().values() if lesson is None or each.lesson == lesson)
+    wanted = None if lesson is None else lessons.get(lesson).slug
+    return tuple(each for each in _all().values() if wanted in (None, each.lesson))
 
 
 @cache
 def _all() -> dict[str, Exercise]:
-    found = [exercise for lesson in load(MANIFEST) for exercise in lesson.exercises]
+    found = [exercise for lesson in lessons.all_of() for exercise in lesson.exercises]
     for exercise in found:
         require_known(exercise)
     return {exercise.name: exercise for exercise in found}
@@ -44,7 +41,7 @@ def _all() -> dict[str, Exercise]:
 
 def require_known(exercise: Exercise) -> None:
     """Raise CourseError when an exercise names a claim or a fault that is not there, or has no solution."""
-    where = f"{MANIFEST.name}, exercise {exercise.name}"
+    where = f"{lessons.MANIFEST.name}, exercise {exercise.name}"
     unknown = [claim for claim in exercise.afterwards if claim not in CLAIMS]
     if unknown:
         raise CourseError(f"{where}: unknown claim {unknown[0]}; known are {', '.join(CLAIMS)}")

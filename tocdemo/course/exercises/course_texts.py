@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from tocdemo.course.lessons import MANIFEST
 from tocdemo.course.manifest import Exercise
 from tocdemo.errors import CourseError
 from tocdemo.subject import faults
 
 from . import merging
 
-LESSONS = Path(__file__).resolve().parents[3] / "lessons"
-SOLUTIONS = LESSONS / "solutions"
+SOLUTIONS = MANIFEST.parent / "solutions"
 
 
 def solved(exercise: Exercise, known: Mapping[str, frozenset[str]] | None = None) -> dict[str, str]:

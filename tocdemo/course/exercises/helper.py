@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tocdemo.runner import environment
 from tocdemo.runner.worker import pipes
 
 LIMIT = 20.0  # seconds that a question may take; an endless loop is ended then
@@ -28,8 +29,8 @@ GRACE = 5.0  # seconds more, after which the process is ended from outside
 # Elsewhere, what a library has done may not survive a fork.
 FORKS = sys.platform == "linux"
 
-# What the surroundings say of databases and of pytest is not for the learner's code.
-_FOREIGN = ("PYTEST_", "DATABASE_", "TOCDEMO_", "COVERAGE_", "COV_CORE_")
+# What the surroundings say of databases and of coverage is not for the learner's code.
+_FOREIGN = ("DATABASE_", "TOCDEMO_", "COVERAGE_", "COV_CORE_")
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$', re.MULTILINE)
 
 
@@ -120,11 +121,11 @@ class _Helper:
     """The process that is kept warm. It answers one question after the other."""
 
     def __init__(self) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        kept = {name: it for name, it in environment.of_child().items() if not name.startswith(_FOREIGN)}
         kept |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         # Not the current folder, which may hold an `app`: the one that this package lies in.
         path = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
-        kept |= {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(filter(None, path))}
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self.child = subprocess.Popen(
             [sys.executable, "-P", "-m", "tocdemo.course.exercises.probes"],
             stdin=subprocess.PIPE,
