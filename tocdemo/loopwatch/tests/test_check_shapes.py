@@ -48,3 +48,15 @@ def test_the_example_of_each_rule_is_found_and_its_right_one_is_not(rule, tmp_pa
 def test_every_rule_that_finds_something_is_in_the_list():
     marked = {rule for shape in (*KEPT, *PLACES, *WAYS) for rule in re.findall(r"!([\w-]+)", shape.wrong)}
     assert marked <= {rule.name for rule in RULES}
+
+
+def test_nobody_is_told_to_close_a_lock(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
+    text = "import asyncio\nmade = asyncio.Lock()\nasync def wait():\n    async with made:\n        pass\n"
+    both = "    await asyncio.gather(wait(), wait())\n"
+    tests = f"async def test_one():\n{both}async def test_two():\n{both}"
+    (tmp_path / "test_it.py").write_text(text + tests)
+    (found,) = check(tmp_path)
+    assert found.rule == "made-at-import"
+    assert "let an async fixture make it for each test" in found.change
+    assert "close" not in found.change

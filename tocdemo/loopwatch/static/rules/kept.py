@@ -100,15 +100,18 @@ def _finding(context: Context, kept: Kept, uses: list[Use]) -> Finding:
     return context.finding(RULES[kept.place], kept.file, kept.line, why + likely, _change(kept))
 
 
+_CLOSING = (", and close it afterwards", ", once the object is closed")
+
+
 def _change(kept: Kept) -> str:
+    # A lock, an event or a queue has no `close`.
+    and_close, once_closed = ("", "") if kept.thing.maker.binds == WAITS else _CLOSING
     if kept.place == ONCE:
-        return "make it before each test, in `asyncSetUp` or an async fixture, and close it afterwards"
+        return f"make it before each test, in `asyncSetUp` or an async fixture{and_close}"
     if kept.place == DEFAULT:
         return f"write `{kept.name}=None`, and make the {kept.thing.maker.noun} in the function"
     if kept.place == CACHE and kept.root.endswith("()"):
-        return (
-            f"call `{kept.name[:-2]}.cache_clear()` in a fixture after each test, once the object is closed"
-        )
+        return f"call `{kept.name[:-2]}.cache_clear()` in a fixture after each test{once_closed}"
     if kept.place == CACHE:
-        return f"empty {kept.root} in a fixture after each test, once the object is closed"
-    return f"let an async fixture make it for each test, put it under {kept.root}, and close it afterwards"
+        return f"empty {kept.root} in a fixture after each test{once_closed}"
+    return f"let an async fixture make it for each test, and put it under {kept.root}{and_close}"
