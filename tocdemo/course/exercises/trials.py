@@ -4,14 +4,15 @@ Only the names: how a thing is tried, and what follows from it, is said elsewher
 """
 
 TOGETHER, ALONE = "together", "alone"
-AGAIN, REVERSED = "a second time in the same process", "in reverse order"
+AGAIN, REVERSED = "a second time", "in reverse order"
 SHUFFLED = "in a random order"
 
 TRUTH = "the truth"
 LOST, NOTHING, INVENTED = "nothing is stored", "nothing is found", "something is found that nobody stored"
 CLAIMED = "an update says that it has changed something"
 TURNED = "what is found comes in reverse order"
-LIES = (LOST, NOTHING, INVENTED, CLAIMED, TURNED)
+BROKEN = "the client's event loop is closed"
+LIES = (LOST, NOTHING, INVENTED, CLAIMED, TURNED, BROKEN)
 _ALTERED, _FIELD = "the field `", "` of what is read is altered"
 
 

@@ -40,8 +40,8 @@ def all_there(evidence: Evidence) -> list[Part]:
 
 
 def pass_together(evidence: Evidence) -> list[Part]:
-    """All tests pass trials."""
-    return _failing(evidence, trials.TOGETHER) or [Part(True, "They pass trials.")]
+    """All tests pass together."""
+    return _failing(evidence, trials.TOGETHER) or [Part(True, "They pass together.")]
 
 
 def pass_alone(evidence: Evidence) -> list[Part]:
@@ -51,7 +51,7 @@ def pass_alone(evidence: Evidence) -> list[Part]:
 
 def pass_in_any_order(evidence: Evidence) -> list[Part]:
     """All tests pass a second time in the same process, in reverse, and in a random order."""
-    return _ways(evidence, _WAYS, "They pass again in the same process, in reverse and in a random order.")
+    return _ways(evidence, _WAYS, "They pass a second time, in reverse and in a random order.")
 
 
 def notice(evidence: Evidence) -> list[Part]:

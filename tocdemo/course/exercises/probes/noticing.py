@@ -14,7 +14,7 @@ from pymongo.synchronous.cursor import Cursor
 
 from tocdemo.runner import fresh
 
-from ..trials import CLAIMED, INVENTED, LIES, LOST, NOTHING, TRUTH, TURNED, altered, field_of
+from ..trials import BROKEN, CLAIMED, INVENTED, LIES, LOST, NOTHING, TRUTH, TURNED, altered, field_of
 from .notes import Notes
 from .suite import Ends, Report, run_pytest
 from .together import name_of
@@ -84,6 +84,8 @@ class _Liar:
         if "Motor" not in driver:
             return TRUTH
         self.heard = True
+        if self.lie == BROKEN:
+            raise RuntimeError("Event loop is closed")
         return self.lie
 
     def _told(self, lie: str, asked: dict[str, Any], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
