@@ -101,6 +101,26 @@ def build(argv: list[str]) -> int:
     return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
 
 
+def site(argv: list[str]) -> int:
+    """Build the whole course as pages to read, each output from a run, and say where they are."""
+    parser = _parser("site", site)
+    parser.add_argument(
+        "--output", metavar="FOLDER", type=Path, help="put the pages here: a new folder, or a site of before"
+    )
+    parser.add_argument(
+        "--repository", metavar="ADDRESS", help="of the course on GitHub, in place of pyproject.toml's"
+    )
+    options = parser.parse_args(argv)
+    bootstrap.add_group("site")
+    from tocdemo.site import build as pages
+
+    made = pages.build(
+        ROOT, COMMANDS, ("test",), repository=options.repository, output=options.output, on_progress=print
+    )
+    print(f"{made / 'index.html'}: open it in a browser, no server is needed")
+    return 0
+
+
 # --- the laboratory ----------------------------------------------------------------------------------------
 
 
@@ -258,6 +278,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "progress": progress,
     "watch": watch,
     "build": build,
+    "site": site,
     "serve": serve,
     "bench": bench,
 }

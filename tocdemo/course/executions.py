@@ -9,6 +9,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +27,23 @@ from .manifest import Lesson
 FOLDER = Path(".tocdemo") / "executed"
 _READ = ("requirements.txt", "lessons/course.toml", "lessons/solutions/*")  # besides the code
 _NEVER = {"tests", "__pycache__", "site", "bootstrap", "benchmarks"}  # what no cell of a lesson imports
+
+
+def all_of(
+    root: Path, lessons: Sequence[Lesson], on_progress: Callable[[str], None] = lambda _: None
+) -> dict[str, NotebookNode]:
+    """Return the executed notebooks of several lessons by their slugs; two run at a time.
+
+    `on_progress` is told of each that has to be run. Raises CourseError as `executed` does.
+    """
+
+    def one(lesson: Lesson) -> NotebookNode:
+        if not _file(root, lesson).exists():
+            on_progress(f"running {lesson.slug}")
+        return executed(root, lesson)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip([each.slug for each in lessons], pool.map(one, lessons), strict=True))
 
 
 def executed(root: Path, lesson: Lesson) -> NotebookNode:

@@ -17,7 +17,7 @@ _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 
 @dataclass(frozen=True)
 class Addresses:
-    """The course's `repository` on GitHub (empty: not known), its `branch`, and a JupyterHub (empty: none)."""
+    """The course's `repository` on GitHub, its `branch`, and a JupyterHub; empty is what is not known."""
 
     repository: str = ""
     branch: str = "main"
@@ -40,8 +40,9 @@ class Addresses:
         if not found:
             return {}
         place, branch = found[1], quote(self.branch, safe="")
+        document = urlencode({"urlpath": f"lab/tree/{notebook}"})
         opened = {
-            "Binder": f"https://mybinder.org/v2/gh/{place}/{branch}?{urlencode({'urlpath': f'lab/tree/{notebook}'})}",
+            "Binder": f"https://mybinder.org/v2/gh/{place}/{branch}?{document}",
             "Codespaces": f"https://codespaces.new/{place}/tree/{quote(self.branch)}?quickstart=1",
         }
         if self.hub:

@@ -6,17 +6,18 @@ It knows Sphinx and its configuration, and not what stands in the pages.
 import io
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 from sphinx.util.console import nocolor
 
+from tocdemo.course import executions
 from tocdemo.errors import CannotRun, CourseError
 from tocdemo.subject import sources as files
 
-from . import checks, sources
+from . import checks, slides, sources
 from .addresses import configured
 from .reference_pages import Command
 
@@ -45,6 +46,7 @@ SETTINGS = {
     "html_show_copyright": False,
     "html_show_sphinx": False,
     "html_use_index": False,
+    "smartquotes": False,  # options and code stand in the text
     "add_module_names": False,
     "default_role": "code",
     "nitpicky": True,
@@ -54,9 +56,7 @@ SETTINGS = {
     "nb_execution_mode": "off",  # the outputs come from the contract's own way to run a notebook
     "nb_ipywidgets_js": {},
     "nb_merge_streams": True,
-    "suppress_warnings": [
-        "mystnb.unknown_mime_type"
-    ],  # what the contract reads; the HTML beside it is shown
+    "suppress_warnings": ["mystnb.unknown_mime_type"],  # what the contract reads; the HTML beside it is shown
 }
 
 
@@ -67,24 +67,32 @@ def build(
     *,
     repository: str | None = None,
     output: Path | None = None,
-    only: str = "",
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Build the site of the project below `root`, and return its folder.
 
     `commands` are those of the command line; of those in `handed_on`, another program takes the arguments.
     `repository` is an address in place of the configured one. `output` is a folder of your own: a new one, an
-    empty one, or a site of before, which is replaced. With `only` there is one lesson and no other page.
-    Raises CourseError, with a line for each, when anything is broken: nothing is put into `output` then.
+    empty one, or a site of before, which is replaced.
+    `on_progress` is told of each lesson that has to be run first. Raises CourseError, with a line for each,
+    when anything is broken: nothing is put into `output` then.
     """
     _require_replaceable(output)
-    place = root / PLACE / (only or "course")
-    wanted = sources.texts(root, dict(commands), handed_on, configured(root, repository), only)
+    place = root / PLACE
+    lessons = sources.lessons(root)
+    ran = executions.all_of(root, lessons, on_progress)
+    wanted = sources.texts(root, lessons, ran, commands, handed_on, configured(root, repository))
     _write(wanted, root, place / "source")
     made = place / "html"
     said = _run_sphinx(place / "source", made, place / "doctrees")
     _remove_others(made, wanted)
+    for lesson in lessons:
+        files.write_file(made / "slides" / f"{lesson.slug}.html", slides.deck(lesson, ran[lesson.slug]))
     found = [*said, *checks.problems(made)]
     if found:
+        shutil.rmtree(
+            place / "doctrees"
+        )  # Sphinx warns of a page only when it reads it: let it read all again
         raise CourseError("\n".join([*found, f"The site is not whole: {len(found)} to mend."]))
     (made / MARK).touch()
     if output is None:
@@ -98,7 +106,9 @@ def _require_replaceable(output: Path | None) -> None:
     if output is None or not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / MARK).exists():
-        raise CannotRun(f"{output} is there, and is no site of this course; name a new folder, or an empty one")
+        raise CannotRun(
+            f"{output} is there, and is no site of this course; name a new folder, or an empty one"
+        )
 
 
 def _write(wanted: Mapping[str, str], root: Path, place: Path) -> None:

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from tocdemo.course.manifest import Lesson
 
-from .addresses import SETTINGS, Addresses
+from .addresses import Addresses
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PANEL = (
@@ -55,7 +55,15 @@ def files_page(lesson: Lesson) -> str:
     for path, text in lesson.start.files.items():
         if text.strip():
             kind = {"py": "python", "ini": "ini", "toml": "toml"}.get(path.rpartition(".")[2], "text")
-            lines += ["", f"({name_of(lesson, path)})=", f"## {path}", "", f"````{kind}", text.rstrip(), "````"]
+            lines += [
+                "",
+                f"({name_of(lesson, path)})=",
+                f"## {path}",
+                "",
+                f"````{kind}",
+                text.rstrip(),
+                "````",
+            ]
     return "\n".join([*lines, ""])
 
 
@@ -72,7 +80,11 @@ def _shown_path(address: str, lesson: Lesson) -> str | None:
 
 def _file_link(link: re.Match, lesson: Lesson) -> str:
     path = _shown_path(link["to"], lesson)
-    return f"[{link['text']}](../workspace/{lesson.slug}.md#{name_of(lesson, path)})" if path else f"`{link['text']}`"
+    return (
+        f"[{link['text']}](../workspace/{lesson.slug}.md#{name_of(lesson, path)})"
+        if path
+        else f"`{link['text']}`"
+    )
 
 
 def _for_a_page(data: dict, lesson: Lesson) -> None:
@@ -102,14 +114,11 @@ def _opening(lesson: Lesson, addresses: Addresses) -> str:
     """Return how the lesson is opened, as Markdown: links where an address is known, and the command."""
     links = addresses.of(f"notebooks/{lesson.slug}.ipynb")
     opened = " · ".join(f"[{name}]({address})" for name, address in links.items())
-    here = "On your machine: `python3 -m tocdemo start` in a clone of the course."
-    if links:
-        sentence = f"Open this lesson in {opened}. {here}"
-    else:
-        sentence = (
-            f"{here} (Links that open it elsewhere stand here as soon as `repository` is set "
-            f"below `[{SETTINGS}]` in `pyproject.toml`.)"
-        )
+    here = "To do it on your machine, clone the course, then `python3 -m tocdemo start`."
+    sentence = f"Open this lesson in {opened}. {here}" if links else here
     exercises = ", ".join(f"[{escape(each.name)}](../exercises/{each.name}.md)" for each in lesson.exercises)
     more = f" Its exercises, with hints and solutions: {exercises}." if exercises else ""
-    return f":::{{admonition}} This page was run for you\n:class: note tocdemo-open\n{sentence}{more}\n:::"
+    deck = f' For a room: <a href="../slides/{lesson.slug}.html">its slides</a>.'
+    return (
+        f":::{{admonition}} Do this lesson yourself\n:class: note tocdemo-open\n{sentence}{more}{deck}\n:::"
+    )

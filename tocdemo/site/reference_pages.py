@@ -5,7 +5,7 @@ knows nothing of lessons' texts.
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
 from unittest import mock
 
@@ -57,7 +57,9 @@ def verb_page(verb: str, lessons: Sequence[tuple[Lesson, str]]) -> str:
             f".. autofunction:: tocdemo.lab.{verb}",
             "```",
             "",
-            f"Lessons that use it: {where}." if where else "No lesson needs it: it is there for your own work.",
+            f"Lessons that use it: {where}."
+            if where
+            else "No lesson needs it: it is there for your own work.",
             "",
         ]
     )
@@ -81,7 +83,11 @@ def command_page(name: str, command: Command, *, handed_on: bool) -> str:
 
 def rules_page(listing: str) -> str:
     """Return the page of loopwatch's rules, from its own list: a rule to a block, with examples indented."""
-    lines = ["# The rules of loopwatch's check", "", "As `python -m tocdemo.loopwatch check --rules` has them."]
+    lines = [
+        "# The rules of loopwatch's check",
+        "",
+        "As `python -m tocdemo.loopwatch check --rules` has them.",
+    ]
     for block in listing.strip().split("\n\n"):
         first = block.splitlines()[0]
         if not first.startswith(" ") and ": " in first:
@@ -93,7 +99,7 @@ def rules_page(listing: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def commands(given: Mapping[str, Command], handed_on: Sequence[str]) -> dict[str, str]:
+def commands(given: Mapping[str, Command], handed_on: Collection[str]) -> dict[str, str]:
     """Return the page of each command, by its name."""
     return {name: command_page(name, each, handed_on=name in handed_on) for name, each in given.items()}
 

@@ -5,43 +5,51 @@ are, and not how Sphinx makes them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from nbformat import NotebookNode
+
 from tocdemo import lab
-from tocdemo.course import executions
 from tocdemo.course.build import MANIFEST, differences
 from tocdemo.course.manifest import Lesson, load
 from tocdemo.errors import CourseError
 from tocdemo.loopwatch.static.rules.catalogue import listing
 
 from . import lesson_pages, reference_pages
-from .addresses import Addresses
+from .addresses import SETTINGS, Addresses
 from .reference_pages import Command
 
 FRONT = Path(__file__).with_name("front.md")
 _TEXTS = ("CONTRIBUTING.md", "tocdemo/server/README.md", "tocdemo/loopwatch/README.md")
 _MAP_ROW = re.compile(r"^\| \[[^\]]*\]\((?P<slug>\w+)\.md\) \|[^|]*\| (?P<learned>.*) \|$", re.MULTILINE)
-_MAP_ASIDE = re.compile(r"\n- \[[^\]]*\]\((?P<slug>\w+)\.md\), [^,]*,\s(?P<learned>.+?)(?=\n- |\n\n)", re.DOTALL)
+_MAP_ASIDE = re.compile(
+    r"\n- \[[^\]]*\]\((?P<slug>\w+)\.md\), [^,]*,\s(?P<learned>.+?)(?=\n- |\n\n)", re.DOTALL
+)
 
 
-def texts(
-    root: Path, commands: dict[str, Command], handed_on: Iterable[str], addresses: Addresses, only: str = ""
-) -> dict[str, str]:
-    """Return every text of the site by its path; with `only`, of the lessons just the one of that slug.
-
-    Raises CourseError when a notebook is not what its text builds, or a run not what its contract says.
-    """
+def lessons(root: Path) -> tuple[Lesson, ...]:
+    """Return the lessons in order. Raises CourseError when a notebook is not what its text builds."""
     wrong = differences(root)
     if wrong:
         raise CourseError("\n".join([*wrong, "`python3 -m tocdemo build` builds the notebooks afresh"]))
-    lessons = load(root / MANIFEST)
+    return load(root / MANIFEST)
+
+
+def texts(
+    root: Path,
+    lessons: Sequence[Lesson],
+    ran: Mapping[str, NotebookNode],
+    commands: Mapping[str, Command],
+    handed_on: Iterable[str],
+    addresses: Addresses,
+) -> dict[str, str]:
+    """Return every text of the site by its path; `ran` has the lessons' executed notebooks by their slugs."""
     written = {each.slug: (root / "lessons" / f"{each.slug}.md").read_text("utf-8") for each in lessons}
-    shown = [each for each in lessons if only in ("", each.slug)]
-    pages = {f"notebooks/{each.slug}.ipynb": _lesson(root, each, addresses) for each in shown}
-    pages |= {f"workspace/{each.slug}.md": lesson_pages.files_page(each) for each in shown}
-    if only:
-        return pages | {"index.md": f"# {shown[0].title}\n\n```{{toctree}}\nnotebooks/{only}\n```\n"}
+    pages = {
+        f"notebooks/{each.slug}.ipynb": lesson_pages.page(each, ran[each.slug], addresses) for each in lessons
+    }
+    pages |= {f"workspace/{each.slug}.md": lesson_pages.files_page(each) for each in lessons}
     exercises = {exercise.name: (exercise, lesson) for lesson in lessons for exercise in lesson.exercises}
     verbs = [(lesson, written[lesson.slug]) for lesson in lessons]
     texts = [path for path in (root / "lessons").rglob("*.md") if path.stem not in written]
@@ -52,15 +60,14 @@ def texts(
     pages |= {f"commands/{name}.md": text for name, text in known.items()}
     pages |= {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in others}
     pages["tocdemo/loopwatch/rules.md"] = reference_pages.rules_page(listing())
-    return pages | {"index.md": _front(lessons, written[lessons[0].slug], pages)}
+    return pages | {"index.md": _front(lessons, written[lessons[0].slug], pages, addresses)}
 
 
-def _lesson(root: Path, lesson: Lesson, addresses: Addresses) -> str:
-    return lesson_pages.page(lesson, executions.executed(root, lesson), addresses)
+def _front(lessons: Sequence[Lesson], first: str, pages: dict[str, str], addresses: Addresses) -> str:
+    """Return the front page: what the course is, the lessons with what each teaches, and the tree of pages.
 
-
-def _front(lessons: tuple[Lesson, ...], first: str, pages: dict[str, str]) -> str:
-    """Return the front page: what the course is, the lessons with what each teaches, and the tree of pages."""
+    `first` is the text of the first lesson: its map says what each teaches.
+    """
     learned = {it["slug"]: " ".join(it["learned"].split()) for it in _MAP_ROW.finditer(first)}
     learned |= {it["slug"]: " ".join(it["learned"].split()) for it in _MAP_ASIDE.finditer(first)}
     rows = [
@@ -82,7 +89,20 @@ def _front(lessons: tuple[Lesson, ...], first: str, pages: dict[str, str]) -> st
         _tree("The command line", below["commands"]),
         _tree("loopwatch and the server", [*_documents(pages, "tocdemo"), "CONTRIBUTING"]),
     ]
-    return "\n".join([FRONT.read_text(encoding="utf-8").replace("LESSONS", table), *trees, ""])
+    front = FRONT.read_text(encoding="utf-8").replace("LESSONS", table)
+    front = front.replace("ELSEWHERE", _elsewhere(lessons[0], addresses))
+    return "\n".join([front, *trees, ""])
+
+
+def _elsewhere(lesson: Lesson, addresses: Addresses) -> str:
+    """Return where the course can be opened without an installation; else how to let this page say it."""
+    links = addresses.of(f"notebooks/{lesson.slug}.ipynb")
+    if not links:
+        return (
+            "Each lesson's page can have links that open it in JupyterLab, Binder or Codespaces: set "
+            f"`repository` (and `hub`) below `[{SETTINGS}]` in `pyproject.toml`, and build the site again."
+        )
+    return "Or click: " + " · ".join(f"[{name}]({address})" for name, address in links.items())
 
 
 def _documents(pages: dict[str, str], folder: str) -> list[str]:
