@@ -90,15 +90,21 @@ def test(argv: list[str]) -> int:
 
 
 def build(argv: list[str]) -> int:
-    """Build notebooks/ from lessons/, and the picture of the house from the code."""
+    """Build notebooks/ and the instructors' guide from lessons/, the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
+    parser.add_argument(
+        "--measure", action="store_true", help="first run each lesson, for the guide's seconds (minutes)"
+    )
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
-    from tocdemo.course import house
+    from tocdemo.course import guide, house
 
-    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
+    if options.measure:
+        guide.measure(ROOT)
+    all_made = (notebooks, house, guide)
+    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in all_made)
 
 
 def site(argv: list[str]) -> int:

@@ -52,17 +52,20 @@ def executed(root: Path, lesson: Lesson) -> NotebookNode:
     Raises CourseError when a new run does not show what the lesson's contract says.
     """
     found = _file(root, lesson)
-    if found.exists():
-        return nbformat.read(found, as_version=4)
+    return nbformat.read(found, as_version=4) if found.exists() else run(root, lesson)
+
+
+def run(root: Path, lesson: Lesson) -> NotebookNode:
+    """Run a lesson's notebook in a place of its own, and keep and return it. Raises as `executed` does."""
     notebook = nbformat.read(root / "notebooks" / f"{lesson.slug}.ipynb", as_version=4)
-    with tempfile.TemporaryDirectory(prefix="tocdemo-executed-") as folder:
-        begun = time.perf_counter()
-        ran = execute(notebook, Path(folder).resolve())
+    with tempfile.TemporaryDirectory(prefix="tocdemo-executed-") as name:
+        folder, begun = Path(name).resolve(), time.perf_counter()
+        ran = execute(notebook, folder)
         seconds = time.perf_counter() - begun
         broken = violations(lesson, ran.cells)
         if broken:
             raise CourseError(f"{lesson.slug} does not show what its contract says:\n" + "\n".join(broken))
-        return keep(root, lesson, ran, Path(folder).resolve(), seconds)
+        return keep(root, lesson, ran, folder, seconds)
 
 
 def keep(root: Path, lesson: Lesson, ran: NotebookNode, folder: Path, seconds: float) -> NotebookNode:
@@ -79,12 +82,6 @@ def keep(root: Path, lesson: Lesson, ran: NotebookNode, folder: Path, seconds: f
         old.unlink(missing_ok=True)
     sources.write_file(_file(root, lesson), nbformat.writes(kept))
     return kept
-
-
-def seconds(root: Path, lesson: Lesson) -> float | None:
-    """Return how many seconds the kept run took; None when there is none."""
-    found = _file(root, lesson)
-    return nbformat.read(found, as_version=4).metadata["tocdemo"]["seconds"] if found.exists() else None
 
 
 def _file(root: Path, lesson: Lesson) -> Path:

@@ -1,0 +1,189 @@
+"""The guide for whoever teaches the course: written notes, with numbers and answers that are computed.
+
+The notes are `lessons/instructors/notes.toml`. Minutes are counted and measured, the answers of predictions
+come from the contracts, the mistakes from the tables of wrong edits that the exercises are tested with. This
+module knows no lesson by name.
+"""
+
+import json
+import os
+import platform
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tocdemo.errors import CourseError
+from tocdemo.subject import sources
+
+from . import executions
+from .manifest import OUTCOMES, Exercise, Lesson, load
+from .minutes import LINES_A_MINUTE, MINUTES_AN_EXERCISE, WORDS_A_MINUTE, counted
+
+FOLDER = Path("lessons") / "instructors"
+GUIDE, NOTES, MEASURED = FOLDER / "guide.md", FOLDER / "notes.toml", FOLDER / "measured.json"
+EDITS = Path("tocdemo") / "course" / "exercises" / "tests" / "edits"
+_PREDICTED = re.compile(
+    r'^```python (?:run|expected|id)="(?P<cell>[\w-]+)".*?^```$', re.MULTILINE | re.DOTALL
+)
+_KEYS = {"ask", "why", "answers", "stuck", "check"}
+
+
+# --- the two commands, and a third -------------------------------------------------------------------------
+
+
+def build(root: Path) -> int:
+    """Write the guide, and say whether that changed it. Return 0. Raises CourseError for what is missing."""
+    file, text = root / GUIDE, written(root)
+    same = file.exists() and file.read_text(encoding="utf-8") == text
+    if not same:
+        sources.write_file(file, text)
+    print(f"{GUIDE}: {'unchanged' if same else 'written'}")
+    return 0
+
+
+def check(root: Path) -> int:
+    """Return 0 when the guide is what its notes and numbers give; else say so, and return 1."""
+    if (root / GUIDE).exists() and (root / GUIDE).read_text(encoding="utf-8") == written(root):
+        return 0
+    print(f"{GUIDE}: differs from {NOTES} and the manifest; `python -m tocdemo build` writes it afresh")
+    return 1
+
+
+def measure(root: Path) -> None:
+    """Run every lesson, one after the other, and keep the seconds of each, with the machine that it was."""
+    before = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    taken = {each.slug: executions.run(root, each) for each in load(root / "lessons" / "course.toml")}
+    record = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": round(before, 1),
+        "at_a_time": 1,
+        "seconds": {slug: ran.metadata["tocdemo"]["seconds"] for slug, ran in taken.items()},
+    }
+    sources.write_file(root / MEASURED, json.dumps(record, indent=1) + "\n")
+
+
+# --- the text ----------------------------------------------------------------------------------------------
+
+
+def written(root: Path) -> str:
+    """Return the guide. Raises CourseError when a lesson or a prediction has no note, or a plan no time."""
+    lessons = load(root / "lessons" / "course.toml")
+    notes = tomllib.loads((root / NOTES).read_text(encoding="utf-8"))
+    measured = json.loads((root / MEASURED).read_text(encoding="utf-8"))
+    texts = {each.slug: (root / "lessons" / f"{each.slug}.md").read_text("utf-8") for each in lessons}
+    told = {each.slug: notes["lesson"].get(each.slug, {}) for each in lessons}
+    strange = set(notes["lesson"]) - set(told)
+    if strange:
+        raise CourseError(f"{NOTES}: no lesson of the manifest is named {', '.join(sorted(strange))}")
+    parts = [
+        "# The guide for the person in front",
+        notes["opening"].strip(),
+        "## What the numbers are",
+        _on_numbers(measured),
+        "## Plans",
+        *(_plan(plan, lessons) for plan in notes["plan"]),
+        "## The lessons",
+        _table(lessons, texts, measured["seconds"]),
+    ]
+    for each in lessons:
+        parts += _lesson(each, texts[each.slug], told[each.slug], root)
+    return "\n\n".join(parts) + "\n"
+
+
+def _on_numbers(measured: Mapping[str, Any]) -> str:
+    machine = f"a machine of {measured['cores']} cores (Python {measured['python']})"
+    rates = (
+        f"{WORDS_A_MINUTE} words or {LINES_A_MINUTE} lines of code a minute, {MINUTES_AN_EXERCISE} minutes"
+    )
+    return (
+        f"*Planned* is what the lesson promises its learner. *Counted* is {rates} an exercise: rates to plan "
+        "with, which nobody has measured in a room. *Runs* is how long all cells took, without a reader, "
+        f"{measured['at_a_time']} lesson(s) at a time on {machine} whose load was {measured['load']}. "
+        "`python3 -m tocdemo build --measure` measures it on yours.\n\n"
+        "*What learners may do* is taken from the edits that the course's tests hold to be wrong. They were "
+        "written to try the checks; how often learners make them, nobody has counted."
+    )
+
+
+def _plan(plan: Mapping[str, Any], lessons: Sequence[Lesson]) -> str:
+    chosen = [each for each in lessons if each.slug[:2] in plan["lessons"]]
+    if len(chosen) != len(plan["lessons"]):
+        raise CourseError(f"{NOTES}, plan {plan['title']!r}: unknown lessons among {plan['lessons']}")
+    own = sum(each.minutes for each in chosen)
+    whole = own * plan["pace"] + plan["besides"]
+    if whole > plan["minutes"]:
+        raise CourseError(f"{NOTES}, plan {plan['title']!r}: takes {whole:.0f} of {plan['minutes']} minutes")
+    named = ", ".join(f"{each.slug[:2]} {each.title} ({each.minutes})" for each in chosen)
+    return (
+        f"### {plan['title']}: {plan['minutes']} minutes\n\n{named}: {own} minutes as planned. Times "
+        f"{plan['pace']:g} for a room, and with {plan['besides']} minutes besides, that is {whole:.0f}.\n\n"
+        + plan["say"].strip()
+    )
+
+
+def _table(lessons: Sequence[Lesson], texts: Mapping[str, str], seconds: Mapping[str, float]) -> str:
+    rows = [
+        "| lesson | planned | counted | words | lines of code | exercises | runs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for each in lessons:
+        found = counted(texts[each.slug], len(each.exercises))
+        ran = f"{seconds[each.slug]:.0f} s" if each.slug in seconds else "not measured"
+        rows.append(
+            f"| [{each.title}](../../notebooks/{each.slug}.ipynb) | {each.minutes} min | "
+            f"{found.minutes:.0f} min | {found.words} | {found.lines} | {found.exercises} | {ran} |"
+        )
+    return "\n".join(rows)
+
+
+def _lesson(lesson: Lesson, text: str, note: Mapping[str, Any], root: Path) -> Iterator[str]:
+    where = f"{NOTES}, {lesson.slug}"
+    if set(note) - _KEYS or not {"ask", "stuck", "check"} <= set(note):
+        raise CourseError(
+            f"{where}: expected ask, stuck, check, and perhaps why and answers; found {sorted(note)}"
+        )
+    number = "" if lesson.optional else f"{lesson.slug[:2]} "
+    yield f"## {number}{lesson.title}"
+    yield f"**Ask first.** {note['ask']}"
+    yield from _predictions(lesson, text, note, where)
+    for exercise in lesson.exercises:
+        yield _mistakes(exercise, root)
+    yield f"**When it goes wrong.** {note['stuck']}"
+    yield f"**Five minutes at the end.** {note['check'][0]}\n\n*Answer:* {note['check'][1]}"
+
+
+def _predictions(lesson: Lesson, text: str, note: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Give a table of the cells that ask for a prediction, each with its answer and the reason."""
+    cells = [found["cell"] for found in _PREDICTED.finditer(text) if "guess(" in found[0]]
+    why, answers = note.get("why", {}), note.get("answers", {})
+    if set(cells) != set(why):
+        raise CourseError(f"{where}: expected a reason for each prediction {cells}, found {list(why)}")
+    rows = [f"| `{cell}` | {_answer(lesson, cell, answers, where)} | {why[cell]} |" for cell in cells]
+    if rows:
+        yield "\n".join(["| prediction | what comes out | why |", "|---|---|---|", *rows])
+
+
+def _answer(lesson: Lesson, cell: str, answers: Mapping[str, str], where: str) -> str:
+    """Return what the notes say that a cell shows, and what its contract does; one of them must."""
+    found = [answers[cell]] if cell in answers else []
+    found += [_counts(run) for run in lesson.runs if run.cell == cell][:1]
+    found += [f"{it.type}: {it.match.strip('^$')}" for it in lesson.expected if it.cell == cell][:1]
+    found += [f"{it.orders} orders, {it.losing} lose a change" for it in lesson.orders if it.cell == cell][:1]
+    if not found:
+        raise CourseError(f"{where}: no contract says what {cell} shows: expected it among `answers`")
+    return "; ".join(found).replace("\\", "").replace("|", "\\|")
+
+
+def _counts(run: Any) -> str:
+    counts = {outcome: getattr(run, outcome) for outcome in OUTCOMES}
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count.max)
+
+
+def _mistakes(exercise: Exercise, root: Path) -> str:
+    """Name the wrong edits of an exercise: those that its tests always try, not the rare variants."""
+    table = tomllib.loads((root / EDITS / f"{exercise.name}.toml").read_text(encoding="utf-8"))
+    titles = [edit["title"].replace("`", "'") for edit in table["wrong"] if not edit.get("rare")]
+    return f"**What learners may do in `{exercise.name}`.** {'; '.join(titles)}."

@@ -1,0 +1,97 @@
+"""The instructors' guide: its numbers and answers are computed, and no prediction is without a reason."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tocdemo.course import guide, minutes
+from tocdemo.course.build import MANIFEST
+from tocdemo.course.manifest import load
+from tocdemo.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[3]
+LESSONS = load(ROOT / MANIFEST)
+NOTES = ROOT / guide.NOTES
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Write the guide from notes in which one text stands in place of another."""
+
+    def write(old, new):
+        notes = NOTES.read_text(encoding="utf-8")
+        assert notes.count(old) == 1
+        (tmp_path / "notes.toml").write_text(notes.replace(old, new), encoding="utf-8")
+        monkeypatch.setattr(guide, "NOTES", tmp_path / "notes.toml")
+        return guide.written(ROOT)
+
+    return write
+
+
+def test_the_guide_is_what_the_notes_and_the_manifest_give():
+    assert guide.check(ROOT) == 0, "run: python -m tocdemo build"
+
+
+def test_a_guide_of_before_is_noticed(monkeypatch, capsys):
+    monkeypatch.setattr(guide, "written", lambda _: "another")
+    assert guide.check(ROOT) == 1
+    assert "differs from" in capsys.readouterr().out
+
+
+def test_each_lesson_has_its_question_its_answers_and_its_mistakes():
+    parts = guide.written(ROOT).split("\n## ")
+    for lesson in LESSONS:
+        (part,) = [part for part in parts if part.partition("\n")[0].endswith(lesson.title)]
+        for words in ("**Ask first.**", "**When it goes wrong.**", "**Five minutes at the end.**"):
+            assert words in part
+        assert part.count("**What learners may do") == len(lesson.exercises)
+
+
+def test_an_answer_is_the_contracts():
+    written = guide.written(ROOT)
+    assert "| `together` | 2 passed, 26 failed |" in written
+    assert "| `sync_io_loop` | 1 passed, 27 errors |" in written
+    assert "| `six_orders` | 6 orders, 4 lose a change |" in written
+    assert "only the decorator, on a plain def" not in written  # a rare one
+
+
+def test_a_prediction_without_a_reason_is_refused(changed):
+    with pytest.raises(CourseError, match=r"01_alone_and_together: expected a reason for each prediction"):
+        changed("without_first = ", "another = ")
+
+
+def test_an_answer_that_nobody_gives_is_refused(changed):
+    with pytest.raises(CourseError, match="no contract says what binding shows"):
+        changed('binding = "at the first use, the one that runs then"\n', "")
+
+
+def test_a_lesson_without_notes_is_refused(changed):
+    with pytest.raises(CourseError, match=r"tests_in_a_cell: expected ask, stuck, check"):
+        changed('check = ["Write one async', 'chek = ["Write one async')
+
+
+def test_notes_of_a_lesson_that_is_not_there_are_refused(changed):
+    with pytest.raises(CourseError, match="no lesson of the manifest is named tests_in_the_cell"):
+        changed("[lesson.tests_in_a_cell]", "[lesson.tests_in_the_cell]")
+
+
+def test_a_plan_that_takes_longer_than_it_says_is_refused(changed):
+    with pytest.raises(CourseError, match="plan 'Ninety minutes': takes 117 of 90 minutes"):
+        changed('minutes = 90\nlessons = ["00", ', 'minutes = 90\nlessons = ["00", "03", "04", ')
+    with pytest.raises(CourseError, match="plan 'Ninety minutes': unknown lessons among"):
+        changed('minutes = 90\nlessons = ["00", ', 'minutes = 90\nlessons = ["77", ')
+
+
+def test_what_was_measured_is_of_lessons_that_there_are():
+    measured = json.loads((ROOT / guide.MEASURED).read_text(encoding="utf-8"))
+    assert set(measured["seconds"]) <= {lesson.slug for lesson in LESSONS}
+    assert tomllib.loads((ROOT / guide.NOTES).read_text(encoding="utf-8"))["plan"]
+
+
+def test_words_and_lines_of_code_are_counted_apart():
+    text = "# A title\n\nFour words, more here.\n\n```python\nx = 1\n\ny = 2\n```\n"
+    found = minutes.counted(text, 2)
+    assert (found.words, found.lines, found.exercises) == (6, 2, 2)
+    assert found.minutes == pytest.approx(6 / 150 + 2 / 20 + 8)
