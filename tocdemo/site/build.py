@@ -36,6 +36,7 @@ SETTINGS = {
         "show_toc_level": 2,
         "use_download_button": False,
         "use_fullscreen_button": False,
+        "footer_content_items": [],
         "pygments_light_style": "a11y-high-contrast-light",
         "pygments_dark_style": "a11y-high-contrast-dark",
     },

@@ -133,6 +133,9 @@ def test_a_lesson_can_be_read_without_a_script_and_printed_whole(site, browser):
     assert page.locator(".bd-sidebar-primary").first.is_hidden()
     for kind in ("article svg", "article tr", "article .cell_input"):
         assert page.locator(kind).first.evaluate("it => getComputedStyle(it).breakInside") == "avoid", kind
+    page.set_viewport_size({"width": 700, "height": 900})  # of A4 with its margins, about
+    drawing = page.locator(".cell_output svg").first
+    assert drawing.evaluate("it => it.getBoundingClientRect().width <= it.parentElement.clientWidth")
     assert page.pdf(format="A4").startswith(b"%PDF")
     context.close()
 
