@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from .locks import FOLDER
 
 AGAIN = "then run the same command again."
-NO_WHEEL = "there is no ready-made package (wheel) for this system of {}: pip has to build it, which may need a compiler"
+NO_WHEEL = (
+    "there is no ready-made package (wheel) for this system of {}: pip has to build it, "
+    "which may need a compiler"
+)
 OLDEST, NEWEST = (3, 11), (3, 14)  # the Pythons that the course is tested with
 
 _FULL = re.compile(r"No space left on device|No usable temporary directory|Disk quota exceeded")
