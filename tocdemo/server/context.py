@@ -53,12 +53,13 @@ class Context:
     """One command while it runs. `name` is in lower case; `deadline` is a time of `time.monotonic()`.
 
     `transaction` is what the command reads from and writes to, None outside of one; `session` is the one that
-    it named, if any.
+    it named by `session_id`, if any.
     """
 
     name: str
     command: Document
     connection: Connection
+    session_id: bytes | None
     identity: Identity
     storage: Storage
     sessions: Sessions

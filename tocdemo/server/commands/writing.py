@@ -31,7 +31,7 @@ _BATCH = "ordered bypassDocumentValidation let"
 
 def _statements(context: Context, field: str) -> list[Document]:
     statements = context.command.get(field)
-    if not isinstance(statements, list) or not all(isinstance(statement, dict) for statement in statements):
+    if not isinstance(statements, list) or {*map(type, statements)} - {dict}:
         raise CommandError(14, f"'{field}' must be an array of documents")
     if not 1 <= len(statements) <= MAX_BATCH:
         raise CommandError(

@@ -247,6 +247,10 @@ OPERATORS: dict[str, Operator] = {
     "$pull": _pull,
     "$pullAll": _pull_all,
 }
+# Those that, at a path without a dot, change nothing below the document's own fields.
+TOP_ONLY = frozenset({
+    "$set", "$setOnInsert", "$unset", "$inc", "$mul", "$min", "$max", "$bit", "$rename", "$currentDate",
+})  # fmt: skip
 # What an operator refuses before it has a document.
 CHECKS: dict[str, Check] = {
     "$inc": _check_number("$inc"),
