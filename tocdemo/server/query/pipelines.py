@@ -19,8 +19,9 @@ from .expressions import bind_pipeline, compile_operand
 from .grouping import Stage, compile_count, compile_group, compile_sort_by_count
 from .matching import compile_query
 from .numbers import to_whole
+from .ordering import check_sort, sort_documents
 from .shaping import Shape, compile_fields, compile_root, compile_shape, compile_unset
-from .values import MISSING, Document, check_sort, copy_document, is_number, leaves, order_key, sort_documents
+from .values import MISSING, Document, copy_document, is_number, leaves, order_key
 
 ReadCollection = Callable[[str], list[Document]]
 

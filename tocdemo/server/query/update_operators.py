@@ -18,8 +18,9 @@ from bson import Timestamp
 from ..errors import CommandError, expect
 from .matching import compile_query
 from .numbers import combine, to_whole
+from .ordering import sort_documents
 from .paths import child, container, put, set_path
-from .values import MISSING, Document, Predicate, is_number, order_key, sort_documents, type_name
+from .values import MISSING, Document, Predicate, is_number, order_key, type_name
 
 Operator = Callable[[Document, str, Any], None]
 Check = Callable[[str, Any], Any]
