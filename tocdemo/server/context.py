@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bson import ObjectId
+
 from .cursors import Cursors
 from .errors import CommandError, not_implemented
 from .failpoints import FailPoints
@@ -24,12 +26,14 @@ _T = TypeVar("_T")
 @dataclass(frozen=True)
 class Identity:
     """What a server says of itself: its address (host and port), the name of its replica set (None for a
-    standalone), and when it started, by `time.monotonic()`.
+    standalone), when it started, by `time.monotonic()`, and the id under which it streams news of the
+    topology; None when drivers have to ask.
     """
 
     address: str
     replica_set: str | None
     started: float
+    process_id: ObjectId | None = None
 
 
 @dataclass

@@ -60,6 +60,15 @@ class Dispatcher:
             self._gate.done(connection.pending)
             connection.pending = None
 
+    def patience(self, request: Request) -> float:
+        """For how many seconds a hello wants to wait for news of the topology, of which there are none."""
+        command = request.command
+        version, wait = command.get("topologyVersion"), command["maxAwaitTimeMS"]
+        known = isinstance(version, dict) and version.get("processId") == self._identity.process_id
+        if not known or self._identity.process_id is None or not isinstance(wait, int):
+            return 0.0
+        return min(wait, 86_400_000) / 1000 if next(iter(command)).lower() in _GREETINGS else 0.0
+
     def run(self, request: Request, connection: Connection) -> Document:
         """Run one command and return its reply. CloseConnection when there must be none and the connection
         must end.
