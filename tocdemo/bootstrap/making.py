@@ -128,7 +128,7 @@ def _writing(environment: Environment):
     except OSError as error:
         if getattr(error, "winerror", None) in _IN_USE:
             raise SetupError(
-                f"{environment.folder} cannot be replaced while something runs in it, or has a file of it open; "
+                f"{environment.folder} cannot be replaced while something runs in it, or reads it; "
                 f"end JupyterLab and what else that is, {AGAIN}"
             ) from error
         raise SetupError(
