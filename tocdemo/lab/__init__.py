@@ -51,6 +51,7 @@ MAGICS = {
 HANDED_ON = {
     "add": ("tocdemo.explorer.operations", "add"),
     "rename": ("tocdemo.explorer.operations", "rename"),
+    "drivers": ("tocdemo.experiments.drivers", None),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
     "retries": ("tocdemo.experiments.retries", None),

@@ -226,14 +226,19 @@ def counted(operator, old, operand):
 # Expressions: the pages of the operators under "Aggregation Operators".
 
 
-def evaluate(expression, document):
+def evaluate(expression, document, functions):
+    """The value of an expression, by functions of the values of its operands."""
     if isinstance(expression, str):
         return follow(document, expression[1:].split("."))
     ((operator, operands),) = expression.items()
     if operator == "$literal":
         return operands
-    values = [evaluate(operand, document) for operand in operands]
-    return OPERATORS[operator](*values)
+    return functions[operator](*(evaluate(one, document, functions) for one in operands_of(operands)))
+
+
+def operands_of(operands):
+    """Operands in a row, or by their names."""
+    return operands.values() if isinstance(operands, dict) else operands
 
 
 def follow(value, parts):
