@@ -20,7 +20,8 @@ from tocdemo.subject import sources
 
 from .browser import CHROMIUM
 
-LESSON = (lessons.MANIFEST.parent / "14_your_own_project.md").read_text(encoding="utf-8")
+SLUG = exercises.get("your-own-project").lesson
+LESSON = (lessons.MANIFEST.parent / f"{SLUG}.md").read_text(encoding="utf-8")
 CHECKLIST = taking_home.CHECKLIST.read_text(encoding="utf-8")
 ITEMS = re.split(r"^- \[ \] ", CHECKLIST, flags=re.MULTILINE)[1:]
 
@@ -119,7 +120,7 @@ def test_each_link_of_the_printed_page_leads_to_a_notebook():
     assert page.count("<li>") == len(ITEMS)
     assert "- [ ]" not in page
     assert "](" not in page
-    folder = sources.ROOT / "workspace" / "14_your_own_project"
+    folder = sources.ROOT / "workspace" / SLUG
     for target in set(re.findall(r'href="([^"]+)"', page)):
         assert (folder / target).resolve().is_file() or not folder.exists(), target
         assert (sources.ROOT / "notebooks" / Path(target).name).is_file(), target
