@@ -67,6 +67,8 @@ CELLS = (
     "@pytest.mark.skip\ndef test_two():\n    pass\n\n"
     "@pytest.fixture\ndef broken():\n    raise ValueError('broken')\n\n"
     "def test_three(broken):\n    pass\n\ndef test_four():\n    assert 1 == 2",
+    "lab.terminal('python --version')",
+    "lab.checklist()",
     "lab.watch()",
 )
 PICTURES = ("red_and_green.svg", "house.svg")
