@@ -9,7 +9,6 @@ import pytest
 from tocdemo.course import guide, minutes
 from tocdemo.course.build import MANIFEST
 from tocdemo.course.manifest import load
-from tocdemo.errors import CourseError
 
 ROOT = Path(__file__).resolve().parents[3]
 LESSONS = load(ROOT / MANIFEST)
@@ -57,31 +56,27 @@ def test_an_answer_is_the_contracts():
     assert "only the decorator, on a plain def" not in written  # a rare one
 
 
-def test_a_prediction_without_a_reason_is_refused(changed):
-    with pytest.raises(CourseError, match=r"01_alone_and_together: expected a reason for each prediction"):
-        changed("without_first = ", "another = ")
+def test_the_notes_lack_nothing():
+    assert guide.gaps(ROOT) == []
 
 
-def test_an_answer_that_nobody_gives_is_refused(changed):
-    with pytest.raises(CourseError, match="no contract says what binding shows"):
-        changed('binding = "at the first use, the one that runs then"\n', "")
-
-
-def test_a_lesson_without_notes_is_refused(changed):
-    with pytest.raises(CourseError, match=r"tests_in_a_cell: expected ask, stuck, check"):
-        changed('check = ["Write one async', 'chek = ["Write one async')
-
-
-def test_notes_of_a_lesson_that_is_not_there_are_refused(changed):
-    with pytest.raises(CourseError, match="no lesson of the manifest is named tests_in_the_cell"):
-        changed("[lesson.tests_in_a_cell]", "[lesson.tests_in_the_cell]")
-
-
-def test_a_plan_that_takes_longer_than_it_says_is_refused(changed):
-    with pytest.raises(CourseError, match="plan 'Ninety minutes': takes 117 of 90 minutes"):
-        changed('minutes = 90\nlessons = ["00", ', 'minutes = 90\nlessons = ["00", "03", "04", ')
-    with pytest.raises(CourseError, match="plan 'Ninety minutes': unknown lessons among"):
-        changed('minutes = 90\nlessons = ["00", ', 'minutes = 90\nlessons = ["77", ')
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("without_first = ", "other = ", ["no reason for the prediction without_first", "other asks for no"]),
+        ('binding = "at the first use, the one that runs then"\n', "", ["what binding shows, and no answer"]),
+        ('check = ["Write one async', 'chek = ["Write one async', ["check is missing", "unknown chek"]),
+        (
+            "[lesson.tests_in_a_cell]",
+            "[lesson.elsewhere]",
+            ["there is no lesson elsewhere", "ask is missing"],
+        ),
+    ],
+)
+def test_a_note_that_is_missing_or_of_nothing_is_named(changed, old, new, says):
+    changed(old, new)
+    found = "\n".join(guide.gaps(ROOT))
+    assert [words for words in says if words not in found] == []
 
 
 def test_what_was_measured_is_of_lessons_that_there_are():
