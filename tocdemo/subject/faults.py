@@ -1,4 +1,4 @@
-"""The faults of the incident: small, named source transforms that put back what the fixed backend has put right.
+"""The faults of the incident: small, named source transforms that put back what was fixed.
 
 A fault works on the syntax tree (libcst) of one or two files, so that it yields real source that a lesson can
 show and a learner can edit. Faults compose in any order. It knows
