@@ -111,6 +111,8 @@ def test_a_scripts_error_is_held_to_what_was_expected():
         lab.script(failing)
     with pytest.raises(worker.ScriptFailed, match="no error"):
         lab.script("pass", expect="RuntimeError")
+    assert str(lab.script(failing, may_fail=True)) == str(done)
+    assert str(lab.script("print('well')", may_fail=True)) == "well\n"
 
 
 def test_show_and_source(place):

@@ -5,7 +5,7 @@ A claim is a function from the evidence to parts, by the name that the manifest 
 
 from functools import partial
 
-from . import fixture, orders, project, references, script, starter, suite, written_tests
+from . import fixture, orders, project, references, script, starter, suite, together, written_tests
 from .evidence import Claim, Evidence, Unjudged
 
 CLAIMS: dict[str, Claim] = {
@@ -44,6 +44,8 @@ CLAIMS: dict[str, Claim] = {
     "project-any-order": project.pass_in_any_order,
     "project-patches-nothing": project.patches,
     "project-tests-notice": project.notice,
+    "all-pass-together": together.all_pass,
+    "join-stores-a-user": together.join_stores,
     "starter-runs-tests": starter.runs_tests,
     "starter-uses-thread": starter.uses_thread,
     "starter-patches-nothing": starter.patches,
