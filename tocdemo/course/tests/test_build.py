@@ -304,7 +304,7 @@ def test_a_mark_that_is_two_things_is_refused(project):
 def test_the_sentences_that_claim_and_bear_no_mark_are_listed(project, capsys):
     text = FIRST.replace(
         "More text.",
-        "It never\nends. It always does.[^together] Is it 5? See lesson 07.\n\n- Since 3.0 it is so.\n- Good.",
+        "It never\nends. It always does.[^together] Is it 5? See lesson 07.\n\n- Since 3.0 it is so.\n- OK.",
     )
     (project / "lessons/00_first.md").write_text(text)
     assert build.tell_unmarked(project) == 0

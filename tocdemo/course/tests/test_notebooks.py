@@ -1,5 +1,6 @@
 """Every lesson's notebook, run from top to bottom without a browser and held to its contract."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -39,8 +40,10 @@ def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
         (f"[{each.title}]({each.slug}.md)", f"{{minutes:{each.slug}}}", each.optional) for each in LESSONS
     ]
     assert found == [[f"| {link}", minutes] for link, minutes, optional in named if not optional]
-    aside = [row.removeprefix("- ").split(", {")[0] for row in rows if row.startswith("- [")]
-    assert aside == [link for link, _, optional in named if optional]
+    aside = re.findall(
+        r"^- (\[[^\]]+\]\(\w+\.md\)),\s(\{minutes:\w+\})\sminutes", "\n".join(rows), re.MULTILINE
+    )
+    assert aside == [(link, minutes) for link, minutes, optional in named if optional]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.slug)
