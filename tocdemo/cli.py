@@ -119,35 +119,32 @@ def build(argv: list[str]) -> int:
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     parser.add_argument(
-        "--measure", action="store_true", help="first run each lesson, for the guide's seconds"
+        "--unmarked", action="store_true", help="list the sentences that claim something and bear no mark"
+    )
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        metavar="LESSON",
+        help="run these notebooks (all, without a name), and record how many seconds they take",
     )
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import guide, house
 
-    if options.measure:
-        guide.measure(ROOT)
+    if options.unmarked:
+        return notebooks.tell_unmarked(ROOT)
+    if options.measure is not None:
+        notebooks.measure(ROOT, options.measure)
     all_made = (notebooks, house, guide)
     return max(made.check(ROOT) if options.check else made.build(ROOT) for made in all_made)
 
 
 def site(argv: list[str]) -> int:
     """Build the whole course as pages to read, each output from a run, and say where they are."""
-    parser = _parser("site", site)
-    parser.add_argument(
-        "--output", metavar="FOLDER", type=Path, help="put the pages here: a new folder, or a site of before"
-    )
-    parser.add_argument("--repository", metavar="ADDRESS", help="of the course, in place of pyproject.toml's")
-    options = parser.parse_args(argv)
-    bootstrap.add_group("site")
-    from tocdemo.site import build as pages
+    from tocdemo.site import command
 
-    made = pages.build(
-        ROOT, COMMANDS, ("test",), repository=options.repository, output=options.output, on_progress=print
-    )
-    print(f"{made / 'index.html'}: open it in a browser, no server is needed")
-    return 0
+    return command.main(argv, COMMANDS, lambda: bootstrap.add_group("site"))
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------

@@ -5,9 +5,6 @@ come from the contracts, the mistakes from the tables of wrong edits that the ex
 module knows no lesson by name.
 """
 
-import json
-import os
-import platform
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +13,13 @@ from typing import Any
 
 from tocdemo.subject import sources
 
-from . import executions
 from .manifest import OUTCOMES, Exercise, Lesson, load
-from .minutes import LINES_A_MINUTE, MINUTES_AN_EXERCISE, WORDS_A_MINUTE, counted
+from .prose import minutes
+from .prose.minutes import Length
 
 FOLDER = Path("lessons") / "instructors"
-GUIDE, NOTES, MEASURED = FOLDER / "guide.md", FOLDER / "notes.toml", FOLDER / "measured.json"
+GUIDE, NOTES = FOLDER / "guide.md", FOLDER / "notes.toml"
+AN_EXERCISE = 4  # minutes to plan with for a change that learners make: nobody has measured it in a room
 EDITS = Path("tocdemo") / "course" / "exercises" / "tests" / "edits"
 _PREDICTED = re.compile(
     r'^```python (?:run|expected|id)="(?P<cell>[\w-]+)".*?^```$', re.MULTILINE | re.DOTALL
@@ -29,7 +27,7 @@ _PREDICTED = re.compile(
 _KEYS = {"ask", "why", "answers", "stuck", "check"}
 
 
-# --- the two commands, and a third -------------------------------------------------------------------------
+# --- the two commands --------------------------------------------------------------------------------------
 
 
 def build(root: Path) -> int:
@@ -50,20 +48,6 @@ def check(root: Path) -> int:
     return 1
 
 
-def measure(root: Path) -> None:
-    """Run every lesson, one after the other, and keep the seconds of each, with the machine that it was."""
-    before = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    taken = {each.slug: executions.run(root, each) for each in load(root / "lessons" / "course.toml")}
-    record = {
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load": round(before, 1),
-        "at_a_time": 1,
-        "seconds": {slug: ran.metadata["tocdemo"]["seconds"] for slug, ran in taken.items()},
-    }
-    sources.write_file(root / MEASURED, json.dumps(record, indent=1) + "\n")
-
-
 # --- the text ----------------------------------------------------------------------------------------------
 
 
@@ -72,7 +56,7 @@ def gaps(root: Path) -> list[str]:
     lessons, notes = load(root / "lessons" / "course.toml"), _notes(root)
     strange = sorted(set(notes["lesson"]) - {each.slug for each in lessons})
     found = [f"{NOTES}: there is no lesson {slug}" for slug in strange]
-    found += [gap for plan in notes["plan"] for gap in _plan_gaps(plan, lessons)]
+    found += [gap for plan in notes["plan"] for gap in _plan_gaps(plan, lessons, _lengths(root, lessons))]
     for each in lessons:
         note, cells = notes["lesson"].get(each.slug, {}), _predicted(_text(root, each))
         where = f"{NOTES}, {each.slug}"
@@ -94,17 +78,17 @@ def gaps(root: Path) -> list[str]:
 def written(root: Path) -> str:
     """Return the guide, with what there is of notes: `gaps` says what is missing."""
     lessons, notes = load(root / "lessons" / "course.toml"), _notes(root)
-    measured = json.loads((root / MEASURED).read_text(encoding="utf-8"))
     texts = {each.slug: _text(root, each) for each in lessons}
+    lengths = _lengths(root, lessons)
     parts = [
         "# The guide for the person in front",
         notes["opening"].strip(),
         "## What the numbers are",
-        _on_numbers(measured),
+        _on_numbers(),
         "## Plans",
-        *(_plan(plan, lessons) for plan in notes["plan"]),
+        *(_plan(plan, lessons, lengths) for plan in notes["plan"]),
         "## The lessons",
-        _table(lessons, texts, measured["seconds"]),
+        _table(lessons, lengths),
     ]
     for each in lessons:
         parts += _lesson(each, texts[each.slug], notes["lesson"].get(each.slug, {}), root)
@@ -119,16 +103,18 @@ def _text(root: Path, lesson: Lesson) -> str:
     return (root / "lessons" / f"{lesson.slug}.md").read_text(encoding="utf-8")
 
 
-def _on_numbers(measured: Mapping[str, Any]) -> str:
-    machine = f"a machine of {measured['cores']} cores (Python {measured['python']})"
-    rates = (
-        f"{WORDS_A_MINUTE} words or {LINES_A_MINUTE} lines of code a minute, {MINUTES_AN_EXERCISE} minutes"
-    )
+def _lengths(root: Path, lessons: Sequence[Lesson]) -> dict[str, Length]:
+    recorded = minutes.recorded(root)
+    return {each.slug: minutes.of(_text(root, each), recorded.get(each.slug, 0.0)) for each in lessons}
+
+
+def _on_numbers() -> str:
+    rates = f"{minutes.WORDS_A_MINUTE} words a minute, {minutes.SECONDS_A_LINE} seconds for a line of code"
     return (
-        f"*Planned* is what the lesson promises its learner. *Counted* is {rates} an exercise: rates to plan "
-        "with, which nobody has measured in a room. *Runs* is how long all cells took, without a reader, "
-        f"{measured['at_a_time']} lesson(s) at a time on {machine} whose load was {measured['load']}. "
-        "`python3 -m tocdemo build --measure` measures it on yours.\n\n"
+        f"*Minutes* are computed: {rates}, and the seconds that the cells ran (recorded in "
+        f"`{minutes.SECONDS}`; `python3 -m tocdemo build --measure` measures them on yours). The changes "
+        f"that learners make come on top: plan {AN_EXERCISE} minutes for each. Nobody has measured that in a "
+        "room.\n\n"
         "*What learners may do* is taken from the edits that the course's tests hold to be wrong. They were "
         "written to try the checks; how often learners make them, nobody has counted."
     )
@@ -138,40 +124,45 @@ def _chosen(plan: Mapping[str, Any], lessons: Sequence[Lesson]) -> list[Lesson]:
     return [each for each in lessons if each.slug[:2] in plan["lessons"] and not each.optional]
 
 
-def _whole(plan: Mapping[str, Any], lessons: Sequence[Lesson]) -> float:
+def _own(chosen: Sequence[Lesson], lengths: Mapping[str, Length]) -> int:
+    return sum(lengths[each.slug].minutes + AN_EXERCISE * len(each.exercises) for each in chosen)
+
+
+def _whole(plan: Mapping[str, Any], lessons: Sequence[Lesson], lengths: Mapping[str, Length]) -> float:
     """Return the minutes that a plan takes: its lessons' own at its pace, and what is besides."""
-    return sum(each.minutes for each in _chosen(plan, lessons)) * plan["pace"] + plan["besides"]
+    return _own(_chosen(plan, lessons), lengths) * plan["pace"] + plan["besides"]
 
 
-def _plan_gaps(plan: Mapping[str, Any], lessons: Sequence[Lesson]) -> Iterator[str]:
-    where, whole = f"{NOTES}, plan {plan['title']!r}", _whole(plan, lessons)
+def _plan_gaps(
+    plan: Mapping[str, Any], lessons: Sequence[Lesson], lengths: Mapping[str, Length]
+) -> Iterator[str]:
+    where, whole = f"{NOTES}, plan {plan['title']!r}", _whole(plan, lessons, lengths)
     if len(_chosen(plan, lessons)) != len(plan["lessons"]):
         yield f"{where}: not all of these are lessons: {', '.join(plan['lessons'])}"
     if whole > plan["minutes"]:
         yield f"{where}: takes {whole:.0f} of {plan['minutes']} minutes"
 
 
-def _plan(plan: Mapping[str, Any], lessons: Sequence[Lesson]) -> str:
+def _plan(plan: Mapping[str, Any], lessons: Sequence[Lesson], lengths: Mapping[str, Length]) -> str:
     chosen = _chosen(plan, lessons)
-    named = ", ".join(f"{each.slug[:2]} {each.title} ({each.minutes})" for each in chosen)
+    named = ", ".join(f"{each.slug[:2]} {each.title}" for each in chosen)
     return (
-        f"### {plan['title']}: {plan['minutes']} minutes\n\n{named}: {sum(each.minutes for each in chosen)} "
-        f"minutes as planned. Times {plan['pace']:g} for a room, and with {plan['besides']} minutes besides, "
-        f"that is {_whole(plan, lessons):.0f}.\n\n{plan['say'].strip()}"
+        f"### {plan['title']}: {plan['minutes']} minutes\n\n{named}: {_own(chosen, lengths)} minutes, "
+        f"with their changes. Times {plan['pace']:g} for a room, and with {plan['besides']} minutes besides, "
+        f"that is {_whole(plan, lessons, lengths):.0f}.\n\n{plan['say'].strip()}"
     )
 
 
-def _table(lessons: Sequence[Lesson], texts: Mapping[str, str], seconds: Mapping[str, float]) -> str:
+def _table(lessons: Sequence[Lesson], lengths: Mapping[str, Length]) -> str:
     rows = [
-        "| lesson | planned | counted | words | lines of code | exercises | runs |",
-        "|---|---|---|---|---|---|---|",
+        "| lesson | minutes | words | lines of code | cells run | changes to make |",
+        "|---|---|---|---|---|---|",
     ]
     for each in lessons:
-        found = counted(texts[each.slug], len(each.exercises))
-        ran = f"{seconds[each.slug]:.0f} s" if each.slug in seconds else "not measured"
+        length = lengths[each.slug]
         rows.append(
-            f"| [{each.title}](../../notebooks/{each.slug}.ipynb) | {each.minutes} min | "
-            f"{found.minutes:.0f} min | {found.words} | {found.lines} | {found.exercises} | {ran} |"
+            f"| [{each.title}](../../notebooks/{each.slug}.ipynb) | {length.minutes} | {length.words} | "
+            f"{length.lines} | {length.seconds:.0f} s | {len(each.exercises)} |"
         )
     return "\n".join(rows)
 

@@ -22,6 +22,7 @@ PANEL = (
 )
 _ANCHOR = re.compile(r"<a\s+href=([\"'])(?P<to>[^\"']*)\1[^>]*>(?P<text>.*?)</a>", re.DOTALL)
 _TO_WORKSPACE = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<to>\.\./workspace/[^)\s]+)\)")
+_TO_CELL = re.compile(r"\[↑\]\((?P<slug>\w+)\.ipynb#cell-id=(?P<cell>[\w-]+)[^)]*\)")
 _HIDDEN = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
 
 
@@ -31,12 +32,14 @@ def page(lesson: Lesson, executed: NotebookNode, addresses: Addresses) -> str:
     shown.metadata.pop("widgets", None)  # the panel's state: nobody answers it here
     for cell in shown.cells:
         if cell.cell_type == "markdown":
-            cell.source = _TO_WORKSPACE.sub(lambda link: _file_link(link, lesson), cell.source)
+            text = _TO_WORKSPACE.sub(lambda link: _file_link(link, lesson), cell.source)
+            cell.source = _TO_CELL.sub(_cell_link, text)
             continue
         hidden = [tag for key, tag in _HIDDEN.items() if cell.metadata.get("jupyter", {}).get(key)]
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *hidden]
         for output in cell.outputs:
             _for_a_page(output.get("data", {}), lesson)
+    shown.cells = [each for cell in shown.cells for each in (*_place_of(cell), cell)]
     title, rest = shown.cells[0], _opening(lesson, addresses)
     title.source = f"{title.source}\n\n{rest}"
     return nbformat.writes(shown)
@@ -70,6 +73,17 @@ def files_page(lesson: Lesson) -> str:
 def name_of(lesson: Lesson, path: str) -> str:
     """Return the name of a file in a page of files, which no other place in the site has."""
     return "file-" + re.sub(r"[\W_]+", "-", f"{lesson.slug}/{path}").lower()
+
+
+def _place_of(cell: NotebookNode) -> list[NotebookNode]:
+    """Return what links to a cell lead to."""
+    if cell.cell_type != "code":
+        return []
+    return [nbformat.v4.new_markdown_cell(f'<div id="cell-{cell.id}"></div>', id=f"{cell.id[:55]}-place")]
+
+
+def _cell_link(link: re.Match) -> str:
+    return f'<a href="{link["slug"]}.html#cell-{link["cell"]}" title="shown by a cell">↑</a>'
 
 
 def _shown_path(address: str, lesson: Lesson) -> str | None:

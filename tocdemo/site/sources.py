@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from tocdemo import lab
 from tocdemo.course.build import MANIFEST, differences
 from tocdemo.course.manifest import Lesson, load
+from tocdemo.course.prose import minutes
 from tocdemo.errors import CourseError
 from tocdemo.loopwatch.static.rules.catalogue import listing
 
@@ -24,7 +25,7 @@ FRONT = Path(__file__).with_name("front.md")
 _TEXTS = ("CONTRIBUTING.md", "tocdemo/server/README.md", "tocdemo/loopwatch/README.md")
 _MAP_ROW = re.compile(r"^\| \[[^\]]*\]\((?P<slug>\w+)\.md\) \|[^|]*\| (?P<learned>.*) \|$", re.MULTILINE)
 _MAP_ASIDE = re.compile(
-    r"\n- \[[^\]]*\]\((?P<slug>\w+)\.md\), [^,]*,\s(?P<learned>.+?)(?=\n- |\n\n)", re.DOTALL
+    r"\n- \[[^\]]*\]\((?P<slug>\w+)\.md\),\s[^,]*,\s(?P<learned>.+?)(?=\n- |\n\n)", re.DOTALL
 )
 
 
@@ -60,18 +61,30 @@ def texts(
     pages |= {f"commands/{name}.md": text for name, text in known.items()}
     pages |= {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in others}
     pages["tocdemo/loopwatch/rules.md"] = reference_pages.rules_page(listing())
-    return pages | {"index.md": _front(lessons, written[lessons[0].slug], pages, addresses)}
+    return pages | {"index.md": _front(lessons, written, _minutes(root, written), pages, addresses)}
 
 
-def _front(lessons: Sequence[Lesson], first: str, pages: dict[str, str], addresses: Addresses) -> str:
+def _minutes(root: Path, written: Mapping[str, str]) -> dict[str, int]:
+    recorded = minutes.recorded(root)
+    return {slug: minutes.of(text, recorded.get(slug, 0.0)).minutes for slug, text in written.items()}
+
+
+def _front(
+    lessons: Sequence[Lesson],
+    written: Mapping[str, str],
+    minutes_of: Mapping[str, int],
+    pages: Mapping[str, str],
+    addresses: Addresses,
+) -> str:
     """Return the front page: what the course is, the lessons with what each teaches, and the tree of pages.
 
-    `first` is the text of the first lesson: its map says what each teaches.
+    `written` are the lessons' texts: the map in the first says what each teaches.
     """
+    first = written[lessons[0].slug]
     learned = {it["slug"]: " ".join(it["learned"].split()) for it in _MAP_ROW.finditer(first)}
     learned |= {it["slug"]: " ".join(it["learned"].split()) for it in _MAP_ASIDE.finditer(first)}
     rows = [
-        f"| [{each.title}](notebooks/{each.slug}.ipynb) | {each.minutes} | ✓ {learned[each.slug]} | "
+        f"| [{each.title}](notebooks/{each.slug}.ipynb) | {minutes_of[each.slug]} | ✓ {learned[each.slug]} | "
         + ", ".join(f"[{it.name}](exercises/{it.name}.md)" for it in each.exercises)
         + " |"
         for each in lessons
@@ -105,7 +118,7 @@ def _elsewhere(lesson: Lesson, addresses: Addresses) -> str:
     return "Or click: " + " · ".join(f"[{name}]({address})" for name, address in links.items())
 
 
-def _documents(pages: dict[str, str], folder: str) -> list[str]:
+def _documents(pages: Mapping[str, str], folder: str) -> list[str]:
     return [path.removesuffix(".md") for path in pages if path.startswith(f"{folder}/")]
 
 

@@ -1,12 +1,10 @@
 """The instructors' guide: its numbers and answers are computed, and no prediction is without a reason."""
 
-import json
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from tocdemo.course import guide, minutes
+from tocdemo.course import guide
 from tocdemo.course.build import MANIFEST
 from tocdemo.course.manifest import load
 
@@ -77,16 +75,3 @@ def test_a_note_that_is_missing_or_of_nothing_is_named(changed, old, new, says):
     changed(old, new)
     found = "\n".join(guide.gaps(ROOT))
     assert [words for words in says if words not in found] == []
-
-
-def test_what_was_measured_is_of_lessons_that_there_are():
-    measured = json.loads((ROOT / guide.MEASURED).read_text(encoding="utf-8"))
-    assert set(measured["seconds"]) <= {lesson.slug for lesson in LESSONS}
-    assert tomllib.loads((ROOT / guide.NOTES).read_text(encoding="utf-8"))["plan"]
-
-
-def test_words_and_lines_of_code_are_counted_apart():
-    text = "# A title\n\nFour words, more here.\n\n```python\nx = 1\n\ny = 2\n```\n"
-    found = minutes.counted(text, 2)
-    assert (found.words, found.lines, found.exercises) == (6, 2, 2)
-    assert found.minutes == pytest.approx(6 / 150 + 2 / 20 + 8)

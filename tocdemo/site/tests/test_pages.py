@@ -82,7 +82,7 @@ def test_links_to_the_workspace_lead_to_the_files_that_the_lesson_begins_with():
     html = f'<a href="{to}">one</a> <a href="{gone}">two</a> <a href="04_io_loop.ipynb">next</a>'
     page = _page([_output(html)], f"[tests/conftest.py]({to}), [tests/test_new.py]({gone})")
     name = "file-03-the-async-fixture-tests-conftest-py"
-    assert page.cells[2].outputs[0].data["text/html"] == (
+    assert page.cells[3].outputs[0].data["text/html"] == (
         f'<a href="../workspace/03_the_async_fixture.html#{name}">one</a> two '
         '<a href="04_io_loop.html">next</a>'
     )
@@ -106,18 +106,28 @@ def test_a_page_says_how_the_lesson_is_opened():
 def test_what_needs_a_kernel_is_said_in_words_and_hidden_code_is_folded():
     widget = nbformat.v4.new_output("display_data", {lesson_pages.WIDGET: {}, "text/plain": "VBox()"})
     page = _page([widget])
-    assert dict(page.cells[2].outputs[0].data) == {"text/html": lesson_pages.PANEL}
+    assert dict(page.cells[3].outputs[0].data) == {"text/html": lesson_pages.PANEL}
     assert "widgets" not in page.metadata
-    assert page.cells[2].metadata["tags"] == ["hide-input"]
+    assert page.cells[3].metadata["tags"] == ["hide-input"]
+
+
+def test_a_mark_leads_to_the_cell_that_shows_it():
+    mark = '<sup>[↑](04_io_loop.ipynb#cell-id=sync_io_loop "shown by a cell")</sup>'
+    page = _page([], f"So it is.{mark}")
+    link = '<a href="04_io_loop.html#cell-sync_io_loop" title="shown by a cell">↑</a>'
+    assert page.cells[1].source == f"So it is.<sup>{link}</sup>"
+    assert page.cells[2].source == f'<div id="cell-{page.cells[3].id}"></div>'
 
 
 def test_the_front_page_has_words_for_each_lesson():
-
-    first = (Path(__file__).resolve().parents[3] / "lessons" / "00_start_here.md").read_text(encoding="utf-8")
-    front = sources._front(lessons.all_of(), first, {}, Addresses())
-    for lesson in lessons.all_of():
+    folder = Path(__file__).resolve().parents[3] / "lessons"
+    all_of = lessons.all_of()
+    written = {each.slug: (folder / f"{each.slug}.md").read_text(encoding="utf-8") for each in all_of}
+    minutes_of = {each.slug: number for number, each in enumerate(all_of)}
+    front = sources._front(all_of, written, minutes_of, {}, Addresses())
+    for lesson in all_of:
         (row,) = [row for row in front.splitlines() if row.startswith(f"| [{lesson.title}](notebooks/")]
-        assert f"| {lesson.minutes} | ✓ " in row
+        assert f"| {minutes_of[lesson.slug]} | ✓ " in row
         assert all(f"exercises/{each.name}.md" in row for each in lesson.exercises)
     assert "set `repository`" in front
-    assert "mybinder" in sources._front(lessons.all_of(), first, {}, REPOSITORY)
+    assert "mybinder" in sources._front(all_of, written, minutes_of, {}, REPOSITORY)
