@@ -64,6 +64,8 @@ def test_the_notes_lack_nothing():
         ("without_first = ", "other = ", ["no reason for the prediction without_first", "other asks for no"]),
         ('binding = "at the first use, the one that runs then"\n', "", ["what binding shows, and no answer"]),
         ('check = ["Write one async', 'chek = ["Write one async', ["check is missing", "unknown chek"]),
+        ("minutes = 90", "minutes = 60", ["plan 'Ninety minutes': takes "]),
+        ('lessons = ["01", "02", ', 'lessons = ["77", "02", ', ["not all of these are lessons: 77"]),
         (
             "[lesson.tests_in_a_cell]",
             "[lesson.elsewhere]",
