@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..static.sources import Source, absolute
+from ..static.sources import Source, absolute, dotted
 
 # Functions that pytest and unittest call once, before the tests of a module or of a class.
 SET_UPS = ("setUpClass", "setup_class", "setup_module", "setUpModule")
@@ -77,7 +77,7 @@ def is_lazy(source: Source, root: str) -> bool:
     lines = setters(source, root)
     around = [f for found in source.functions.values() for f in found]
     setting = [f for f in around if any(f.lineno <= line <= (f.end_lineno or 0) for line in lines)]
-    conditions = [n.test for f in setting for n in ast.walk(f) if isinstance(n, ast.If | ast.IfExp)]
+    conditions = [n.test for f in setting for n in ast.walk(f) if isinstance(n, (ast.If, ast.IfExp))]
     conditions += [n for f in setting for n in ast.walk(f) if isinstance(n, ast.BoolOp)]
     asked = [n for condition in conditions for n in ast.walk(condition)]
     return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in asked)
@@ -88,7 +88,7 @@ def closure_line(source: Source, function: int, name: str) -> int | None:
     around = [
         node
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.lineno < function <= (node.end_lineno or 0)
     ]
     found = [
@@ -117,9 +117,20 @@ def setters(source: Source, root: str) -> list[int]:
     return sorted(lines)
 
 
+def attribute_lines(source: Source, path: list[str]) -> list[int]:
+    """Return the lines that set an attribute whose name ends so: `app.state.pool = …`, `self.pool = …`."""
+    found = []
+    for node in ast.walk(source.tree):
+        for target in _flat(node.targets) if isinstance(node, ast.Assign) else ():
+            chain = dotted(target) or []
+            if len(chain) > 1 and (chain[-len(path) :] == path or chain == ["self", path[-1]]):
+                found.append(node.lineno)
+    return found
+
+
 def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:
     for target in targets:
-        yield from _flat(target.elts) if isinstance(target, ast.Tuple | ast.List) else [target]
+        yield from _flat(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target]
 
 
 def _names_class(target: ast.expr, holder: str) -> bool:
