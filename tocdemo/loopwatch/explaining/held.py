@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..live.entries import ClientEntry
+from ..live.graph import is_carrier
 from ..live.holders import Copied, HolderEntry, HoldingFixture
 from ..static.sources import Source
 from .words import line, where
@@ -102,12 +103,22 @@ def _names_text(entries: list[HolderEntry]) -> str:
     if origin is None:
         return f"{text} (where it comes from is not known)"
     if origin.origin != "imported":
-        placed = _placed(first)
-        return f"{text}, {placed + '; ' + first.root + ' is ' if placed else ''}{_made_text(entries)}"
+        return f"{text}{_there(entries)}"
     source = first.copied.module if first.copied else origin.source
     lines = sorted({entry.origin.line for entry in entries if entry.origin})
     statements = [_import_text(first.module, number) for number in lines]
     return f"{text}, copied from {source} by {' and '.join(statements)} ({_lines(lines)})"
+
+
+def _there(entries: list[HolderEntry]) -> str:
+    """Say where what a name leads to was made: with it, or later, in an application or a dictionary."""
+    first, made = entries[0], _made_text(entries)
+    path, statement = first.name.removeprefix(first.root), assigned(_source(first.module), first.root)
+    value = getattr(sys.modules.get(first.module), first.root, None)
+    placed = _placed(first)
+    if is_carrier(value) or (path.startswith("[") and statement is not None and statement.is_bare):
+        return f"{', ' if placed else ''}{placed}; {first.root} is {made}"
+    return f", {made}; `{path}` is {placed}" if placed else f", {made}"
 
 
 def _placed(entry: HolderEntry) -> str:

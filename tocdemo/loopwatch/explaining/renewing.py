@@ -177,4 +177,5 @@ def _sentence(leading: list[HolderEntry]) -> str:
         lines = setters(home.source, first.root)
         at = f" in line {lines[0]}" if len(lines) == 1 else ""
         return f"{first.file}: {first.root} is set once{at}, for all tests: set it back before each test"
-    return f"{first.file}:{line} makes {first.name} once, for all tests: make it anew before each test"
+    made = first.root if statement is not None and statement.is_bare else first.name
+    return f"{first.file}:{line} makes {made} once, for all tests: make it anew before each test"

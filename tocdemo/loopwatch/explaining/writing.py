@@ -29,6 +29,16 @@ class Assigned:
         """Whether the value makes nothing: None, or another constant."""
         return isinstance(self.value, ast.Constant)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the value is a container with nothing in it."""
+        value = self.value
+        if isinstance(value, ast.Call) and not value.args and not value.keywords:
+            return (dotted(value.func) or [""])[-1] in ("dict", "list", "set", "OrderedDict")
+        return (isinstance(value, ast.Dict) and not value.keys) or (
+            isinstance(value, ast.List) and not value.elts
+        )
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -84,17 +94,18 @@ def is_lazy(source: Source, root: str) -> bool:
 
 
 def closure_line(source: Source, function: int, name: str) -> int | None:
-    """Return the line in which the function around the one that begins in this line sets `name`, or None."""
+    """Return the line in which a function around the one that begins in this line sets `name`, or None."""
     around = [
         node
         for node in ast.walk(source.tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.lineno < function <= (node.end_lineno or 0)
     ]
-    found = [
-        n for node in around[-1:] for n in ast.walk(node) if isinstance(n, ast.stmt) and name in _targets(n)
-    ]
-    return found[0].lineno if len(found) == 1 else None
+    for node in reversed(around):
+        found = [n for n in ast.walk(node) if isinstance(n, ast.stmt) and name in _targets(n)]
+        if found:
+            return found[0].lineno if len(found) == 1 else None
+    return None
 
 
 def setters(source: Source, root: str) -> list[int]:
