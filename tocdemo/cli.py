@@ -198,6 +198,18 @@ def progress(argv: list[str]) -> int:
     return 0
 
 
+def doctor(argv: list[str]) -> int:
+    """Say whether this machine is ready for the course, and what to do; it names no user and no password."""
+    parser = _parser("doctor", doctor)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    options = parser.parse_args(argv)
+    from tocdemo.doctor import examining
+
+    found = examining.examine()
+    print(json.dumps(found.to_json(), indent=2) if options.json else found)
+    return found.exit_code
+
+
 def check(argv: list[str]) -> int:
     """Say of a lesson's exercises which are done in its workspace, and what is missing."""
     parser = _parser("check", check)
@@ -257,6 +269,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": check,
     "progress": progress,
     "watch": watch,
+    "doctor": doctor,
     "build": build,
     "serve": serve,
     "bench": bench,
