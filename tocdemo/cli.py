@@ -188,10 +188,22 @@ def workspace(argv: list[str]) -> int:
 
 
 def progress(argv: list[str]) -> int:
-    """Show which lessons are done, what is open in the others, and which is next."""
+    """Show which lessons are done, what is open in the others, and which is next; or carry it elsewhere."""
     parser = _parser("progress", progress)
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    way.add_argument(
+        "--export", type=Path, metavar="FILE", help="write your edits and ticks to this new file"
+    )
+    way.add_argument(
+        "--import", type=Path, metavar="FILE", dest="brought", help="take over such a file of yours"
+    )
     options = parser.parse_args(argv)
+    if options.export or options.brought:
+        from tocdemo.course import carrying
+
+        print(carrying.export(options.export) if options.export else carrying.bring(options.brought))
+        return 0
     from tocdemo.course import progress as kept
 
     print(json.dumps(kept.to_json(), indent=2) if options.json else kept.told())

@@ -42,6 +42,16 @@ def bring_up_to_date(course: Path, copies: Path, backups: Backups) -> list[Copie
     return [_renew(path, copies / path.name, backups) for path in sorted(course.glob("*.ipynb"))]
 
 
+def is_as_made(path: Path) -> bool:
+    """Whether a copy of a notebook is as the course made it: nothing in it was run or changed."""
+    try:
+        own = nbformat.read(path, as_version=4)
+    except Exception:  # not a notebook any more: nbformat raises several kinds
+        return False
+    ran = any(cell.get("outputs") or cell.get("execution_count") for cell in own.cells)
+    return not ran and _texts(own) == own.metadata.get(_BASE)
+
+
 def _renew(source: Path, target: Path, backups: Backups) -> Copied:
     theirs = nbformat.read(source, as_version=4)
     if not target.exists():
