@@ -41,17 +41,26 @@ def start(argv: list[str]) -> int:
         "--port", type=_port, help="listen on this port (default: the first free one from 8888 on)"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="bring your copies of the lessons up to date, and start nothing",
+    )
+    parser.add_argument(
+        "--run", nargs=argparse.REMAINDER, help="prepare, and become this command, such as a hub's server"
+    )
     options, further = parser.parse_known_args(argv)
-    if not os.access(ROOT, os.W_OK):
-        raise CannotRun(
-            f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
-        )
     from tocdemo.course import copies, jupyter, lessons, progress
 
+    _require_writable(lessons.workspaces())
     changed = [each for each in copies.renew_all() if each.what not in ("made", "unchanged")]
     print("".join(f"{each}\n" for each in changed), end="")
+    if options.prepare:
+        return 0
     lesson = progress.next_lesson() or lessons.all_of()[0]
     root, document = jupyter.place_of(lessons.notebook_of(lesson), ROOT)
+    if options.run:
+        return _become(options.run, {**jupyter.environment(), **jupyter.for_a_hub(root, document)})
     command = jupyter.lab_command(root, document, *further)
     if _is_root() and not any(
         each.startswith(("--allow-root", "--ServerApp.allow_root")) for each in further
@@ -63,18 +72,16 @@ def start(argv: list[str]) -> int:
     if options.port is not None:
         _require_free(options.port)
         command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
-    return 2 if _run_child(command, env={**_without_home(), **jupyter.environment()}) else 0
+    return 2 if _run_child(command, env={**jupyter.without_home(ROOT), **jupyter.environment()}) else 0
 
 
-def _without_home() -> dict[str, str]:
-    """Where Jupyter and IPython write, below the project, when nothing can be written to the home folder."""
-    home = os.path.expanduser("~")
-    if os.access(home, os.W_OK):
-        return {}
-    print(f"Your home folder {home} cannot be written to: Jupyter keeps its files in .tocdemo here.")
-    own = ROOT / ".tocdemo" / "jupyter"
-    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
-    return {name: str(own / folder) for name, folder in {**names, "IPYTHONDIR": "ipython"}.items()}
+def _require_writable(place: Path) -> None:
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        raise CannotRun(
+            f"{place} is read-only, and lessons write to it; copy the project to a folder of yours"
+        )
 
 
 # By pytest-xdist: a worker a core, within reason, since many tests start processes of their own. Each gets a
@@ -357,6 +364,18 @@ def _run_child(command: list[str], env: dict[str, str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _become(command: list[str], env: dict[str, str]) -> int:
+    """Go on as another program, in the project's root: a hub waits for the process that it started."""
+    sys.stdout.flush()
+    if os.name != "posix":
+        return _run_child(command, env)
+    os.chdir(ROOT)
+    try:
+        os.execvpe(command[0], command, env)
+    except FileNotFoundError:
+        raise CannotRun(f"there is no program {command[0]} here") from None
 
 
 def _port(text: str) -> int:

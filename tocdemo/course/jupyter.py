@@ -5,11 +5,14 @@ It knows where the kernels have to come from, and nothing of what a lesson says.
 
 import copy
 import os
+import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
-from nbclient import NotebookClient
-from nbformat import NotebookNode
+# More than half of what it takes to import JupyterLab 4.6, and for nothing: to import this is to compile a
+# grammar, for the formats `iri` and `iri-reference` of jsonschema 4, which no schema of Jupyter's asks for.
+SLOW = "rfc3987_syntax"
 
 
 def environment() -> dict[str, str]:
@@ -29,16 +32,39 @@ def environment() -> dict[str, str]:
     return {**kept, **own}
 
 
+def without_home(project: Path) -> dict[str, str]:
+    """Return where Jupyter and IPython are to write, below the project, when nobody can write to the home."""
+    home = os.path.expanduser("~")
+    if os.access(home, os.W_OK):
+        return {}
+    print(f"Your home folder {home} cannot be written to: Jupyter keeps its files in .tocdemo here.")
+    own = project / ".tocdemo" / "jupyter"
+    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    return {name: str(own / folder) for name, folder in {**names, "IPYTHONDIR": "ipython"}.items()}
+
+
+QUICKLY = ("-m", "tocdemo.course.jupyter")  # before the name of a module that is to run as a program
+
+
 def lab_command(root: Path, document: str, *further: str) -> list[str]:
     """Return the command that serves `root` in JupyterLab and opens `document` (a path below `root`)."""
     return [
         sys.executable,
-        "-m",
+        *QUICKLY,
         "jupyterlab",
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{document}",
         *further,
     ]
+
+
+def for_a_hub(root: Path, document: str) -> dict[str, str]:
+    """Return the environment variables by which JupyterHub's server (5.5) serves `root` and opens `document`.
+
+    What the hub itself says goes before.
+    """
+    own = {"JUPYTERHUB_ROOT_DIR": str(root), "JUPYTERHUB_DEFAULT_URL": f"/lab/tree/{document}"}
+    return {name: os.environ.get(name) or value for name, value in own.items()}
 
 
 def place_of(notebook: Path, project: Path) -> tuple[Path, str]:
@@ -50,13 +76,15 @@ def place_of(notebook: Path, project: Path) -> tuple[Path, str]:
     return root, notebook.relative_to(root).as_posix()
 
 
-def execute(notebook: NotebookNode, folder: Path, *, cell_seconds: int = 120) -> NotebookNode:
+def execute(notebook: Any, folder: Path, *, cell_seconds: int = 120) -> Any:
     """Run a copy of `notebook` from top to bottom, in a kernel whose place is `folder`, and return the copy.
 
     The kernel works in `folder/notebooks`, and its workspace is `folder/workspace` (TOCDEMO_WORKSPACE), so
     that a learner's own stays untouched. Errors in cells are kept as outputs, and the cells after them run.
     Raises nbclient's `CellTimeoutError` when one cell takes longer than `cell_seconds`.
     """
+    from nbclient import NotebookClient  # only here: it takes a second, and to start JupyterLab does without
+
     place = folder / "notebooks"
     place.mkdir(parents=True, exist_ok=True)
     executed = copy.deepcopy(notebook)
@@ -71,3 +99,9 @@ def execute(notebook: NotebookNode, folder: Path, *, cell_seconds: int = 120) ->
     own = {"TOCDEMO_WORKSPACE": str(folder / "workspace"), "IPYTHONDIR": str(folder / "ipython")}
     client.execute(env={**environment(), **own})
     return executed
+
+
+if __name__ == "__main__":
+    sys.modules[SLOW] = None  # type: ignore[assignment]  # whoever imports it is told that it is not there
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -55,6 +55,11 @@ def told() -> str:
     return "\n".join([str(workspace.root()), *text_table(rows), more])
 
 
+def workspaces() -> Path:
+    """Return the folder of all workspaces and of the learner's copies of the notebooks."""
+    return workspace.root()
+
+
 def workspace_of(lesson: Lesson) -> Workspace:
     """Return a lesson's workspace; it need not be there yet."""
     return workspace.of(lesson.slug)

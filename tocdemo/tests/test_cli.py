@@ -80,6 +80,28 @@ def test_start_on_a_busy_port_says_so_in_one_line(child, capsys, monkeypatch):
     assert {f"--ServerApp.port={port}", "--ServerApp.port_retries=0"} <= set(child.started[0])
 
 
+def test_start_can_prepare_alone_or_become_a_hubs_server(child, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "/the/hub/says")
+    monkeypatch.delenv("JUPYTERHUB_DEFAULT_URL", raising=False)
+    became = []
+    monkeypatch.setattr(cli.os, "execvpe", lambda *call: became.append(call))
+    monkeypatch.setattr(cli.os, "chdir", lambda folder: None)
+    assert cli.main(["start", "--prepare"]) == 0
+    assert (tmp_path / "workspace" / "01_alone_and_together.ipynb").exists()
+    assert (child.started, became) == ([], [])
+    cli.main(["start", "--run", "some-server", "--port=1", "--debug"])
+    ((program, command, env),) = became
+    assert (program, command) == ("some-server", ["some-server", "--port=1", "--debug"])
+    assert env["JUPYTERHUB_DEFAULT_URL"] == "/lab/tree/workspace/00_start_here.ipynb"
+    assert (env["JUPYTERHUB_ROOT_DIR"], env["JUPYTER_PREFER_ENV_PATH"]) == ("/the/hub/says", "1")
+
+
+def test_start_says_which_program_is_not_there(capsys):
+    assert cli.main(["start", "--run", "no-such-program"]) == 2
+    assert "there is no program no-such-program here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
 def test_start_refuses_what_is_no_port(child, capsys, port):
     with pytest.raises(SystemExit) as stopped:
@@ -91,7 +113,7 @@ def test_start_refuses_what_is_no_port(child, capsys, port):
 def test_start_in_a_read_only_project_says_so(child, capsys, monkeypatch):
     monkeypatch.setattr(cli.os, "access", lambda path, mode: False)
     assert cli.main(["start"]) == 2
-    assert "is read-only, and the lessons write to it; copy the project" in capsys.readouterr().err
+    assert "is read-only, and lessons write to it; copy the project" in capsys.readouterr().err
     assert child.started == []
 
 
