@@ -28,6 +28,7 @@ BENCHMARKS = {
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
     "watching": "tocdemo.benchmarks.watching",
+    "hub": "tocdemo.benchmarks.hub",
 }
 
 
@@ -272,7 +273,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer` or `watching`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer`, `watching` or `hub`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])
