@@ -1,7 +1,7 @@
 """The configuration of a JupyterHub for a class: `jupyterhub -f lessons/workshop/jupyterhub_config.py`.
 
-README.md beside this file says what the variables are. Each learner has a home and, on one machine, a copy of the
-course of their own; nothing that a learner wrote is touched when a server starts, ends or is culled.
+README.md beside this file says what the variables are. Each learner has a home and, on one machine, a copy of
+the course of their own; nothing that a learner wrote is touched when a server starts, ends or is culled.
 """
 
 import asyncio
@@ -24,8 +24,7 @@ IDLE_SECONDS = int(os.environ.get("TOCDEMO_HUB_IDLE_SECONDS") or 3600)
 GROUP = "tocdemo-learners"  # of the system's users that this hub made
 NAME = r"[a-z][a-z0-9-]{0,30}"
 PYTHON = sys.executable
-# One server for a process that a learner started may not be for the process of another: as a user, and by name.
-HANDED_DOWN = ("TOCDEMO_MONGO_URI", "LANG", "TZ")
+HANDED_DOWN = ("TOCDEMO_MONGO_URI", "LANG", "TZ")  # to the learners' servers
 
 for folder in (PLACE, PLACE / "homes"):
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +90,8 @@ if SPAWNER == "docker":
 elif SPAWNER in ("simple", "system"):
     IS_SIMPLE = SPAWNER == "simple"
     c.JupyterHub.spawner_class = "simple" if IS_SIMPLE else "local-process"
+    if IS_SIMPLE and os.geteuid() == 0:  # as in a container: all learners are this user
+        c.Spawner.args.append("--allow-root")
     c.SimpleLocalProcessSpawner.home_dir_template = str(PLACE / "homes" / "{username}")
     c.Spawner.pre_spawn_hook = lambda spawner: _make_ready(spawner)
 else:
@@ -168,7 +169,7 @@ for line in GitPuller(address, sys.argv[1]).pull():
 
 
 async def _system_user(name):
-    """Return the system's user of that name, made now if need be. A user that the hub did not make is refused."""
+    """Return the system's user of that name, made now if need be; one that no hub made is refused."""
     import grp
     import pwd
 
