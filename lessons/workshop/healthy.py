@@ -1,4 +1,4 @@
-"""Whether the server in this container answers: exit code 0 or 1. A hub says in the environment where it is."""
+"""Whether the server in this container answers: exit code 0 or 1. A hub tells the environment where it is."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 """What a class on a hub costs: learners who open lesson 01 and run all of it at once, and one learner alone.
 
-The hub is the one of `lessons/workshop/`, with the local spawner. It knows the hub's API and Jupyter's, and of
-a lesson what its contract says. The ratios are to one learner, in the same sitting, on the same machine.
+The hub is that of `lessons/workshop/`, with the local spawner. It knows the hub's API and Jupyter's, and of a
+lesson what its contract says. The ratios are to one learner, in the same sitting, on the same machine.
 """
 
 import argparse
