@@ -31,7 +31,7 @@ from tocdemo.errors import CannotRun
 
 CONFIG = lessons.ROOT / "lessons" / "workshop" / "jupyterhub_config.py"
 LESSON = "01_alone_and_together"
-SECONDS = 300.0  # that a class may take for one step
+SECONDS = 900.0  # that a class may take for one step
 MEGABYTE = 2**20
 WITH_A_TOKEN = """
 load_subconfig({config!r})
@@ -66,12 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Learner:
-    """One learner of a class: seconds until the server was ready and for the whole lesson, megabytes of
-    the server and of the kernel (what is shared is counted in parts), and what the lesson showed wrong."""
+    """One learner of a class: seconds until the server was ready and for the whole lesson, seconds of work
+    that both cost a core, megabytes of the server and of the kernel (of what is shared, a part), what the
+    lesson showed wrong, and the ticks it gave."""
 
     name: str
     ready: float
     lesson: float
+    work: float
     server: float
     kernel: float
     wrong: tuple[str, ...]
@@ -109,6 +111,7 @@ def _told(measured: Measured, one: Measured) -> str:
         f"{len(measured.learners)} learners: {green} with a lesson as it should be",
         f"  seconds until the last server is ready   {worst('ready')}",
         f"  seconds until the last lesson is run     {worst('lesson')}",
+        f"  seconds of work for a learner, at most   {worst('work')}",
         f"  MB of a server, at most                  {worst('server')}",
         f"  MB of a kernel, at most                  {worst('kernel')}",
     ]
@@ -187,9 +190,9 @@ async def _class(hub: Hub, names: Sequence[str]) -> Measured:
             (await client.post(f"/hub/api/users/{name}")).raise_for_status()
         ready = await asyncio.gather(*(start(client, name) for name in names))
         shown = await asyncio.gather(*(run_lesson(hub, client, name) for name in names))
-        memory = _megabytes(hub)
+        used = _used(hub)
     learners = [
-        Learner(name, one, seconds, *memory.get(name, (0.0, 0.0)), tuple(wrong), _ticks(hub, name))
+        Learner(name, one, seconds, *used.get(name, (0.0, 0.0, 0.0)), tuple(wrong), _ticks(hub, name))
         for name, one, (seconds, wrong) in zip(names, ready, shown, strict=True)
     ]
     return Measured(tuple(learners))
@@ -275,17 +278,20 @@ def _ticks(hub: Hub, name: str) -> int:
     return len(json.loads(kept.read_text(encoding="utf-8")).get(LESSON, {})) if kept.exists() else 0
 
 
-def _megabytes(hub: Hub) -> dict[str, tuple[float, float]]:
-    """Return for each learner the memory of the server and of the kernel, as Linux accounts it (PSS)."""
-    found: dict[str, tuple[float, float]] = {}
+def _used(hub: Hub) -> dict[str, tuple[float, float, float]]:
+    """Return for each learner the seconds of work of all processes, and the memory of the server and of the
+    kernel, as Linux accounts it (PSS)."""
+    found: dict[str, tuple[float, float, float]] = {}
     for process in psutil.Process(hub.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             name = process.environ().get("JUPYTERHUB_USER")
             if name:
                 size = getattr(process.memory_full_info(), "pss", 0) / MEGABYTE
-                server, kernel = found.get(name, (0.0, 0.0))
+                work, server, kernel = found.get(name, (0.0, 0.0, 0.0))
+                work += sum(process.cpu_times()[:4])  # user and system, and those of ended children
                 is_kernel = "ipykernel_launcher" in process.cmdline()
-                found[name] = (server, kernel + size) if is_kernel else (server + size, kernel)
+                sizes = (server, kernel + size) if is_kernel else (server + size, kernel)
+                found[name] = (work, *sizes)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The files of the workshop agree with the project: pins, names, commands; `bench hub` tries the hub itself."""
+"""The files of the workshop agree with the project: pins, names, commands. `bench hub` tries the hub."""
 
 import ast
 import json
