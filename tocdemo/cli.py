@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def start(argv: list[str]) -> int:
         "--run", nargs=argparse.REMAINDER, help="prepare, and become this command, such as a hub's server"
     )
     options, further = parser.parse_known_args(argv)
+    begin = time.time()
     from tocdemo.course import copies, jupyter, lessons, progress
 
     _require_writable(lessons.workspaces())
@@ -73,7 +75,9 @@ def start(argv: list[str]) -> int:
     if options.port is not None:
         _require_free(options.port)
         command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
-    return 2 if _run_child(command, env={**jupyter.without_home(ROOT), **jupyter.environment()}) else 0
+    env = {**jupyter.environment(), **jupyter.without_home(ROOT)}
+    with jupyter.telling(ROOT, env, begin):
+        return 2 if _run_child(command, env=env) else 0
 
 
 def _require_writable(place: Path) -> None:

@@ -3,12 +3,19 @@
 It knows where the kernels have to come from, and nothing of what a lesson says.
 """
 
+import contextlib
 import copy
+import json
 import os
 import runpy
 import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from jupyter_core.paths import jupyter_runtime_dir
 
 # More than half of what it takes to import JupyterLab 4.6, and for nothing: to import this is to compile a
 # grammar, for the formats `iri` and `iri-reference` of jsonschema 4, which no schema of Jupyter's asks for.
@@ -30,6 +37,47 @@ def environment() -> dict[str, str]:
     data = os.pathsep.join(filter(None, kernels))
     own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": config, "JUPYTER_PATH": data}
     return {**kept, **own}
+
+
+@contextlib.contextmanager
+def telling(project: Path, environ: Mapping[str, str], begin: float) -> Iterator[None]:
+    """Say how long JupyterLab takes to start, as it took the last time, and when it is there.
+
+    `environ` is that of its process, which runs within; `begin` is the time of the start (`time.time()`).
+    """
+    kept, ended = project / ".tocdemo" / "start.json", threading.Event()
+    runtime = Path(environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir())
+    try:
+        how_long = f"about {max(1, round(json.loads(kept.read_text())['seconds']))} s, as last time"
+    except (OSError, ValueError, KeyError, TypeError):
+        how_long = "the first time takes longest"
+    print(f"tocdemo: the lessons are ready, JupyterLab starts: {how_long}", file=sys.stderr, flush=True)
+
+    def wait() -> None:
+        while not ended.wait(0.1):
+            # It writes the file when it listens.
+            if any(_time_of(file) >= begin for file in runtime.glob("jpserver-*.json")):
+                seconds = time.time() - begin
+                print(f"tocdemo: JupyterLab is there after {seconds:.1f} s", file=sys.stderr, flush=True)
+                with contextlib.suppress(OSError):  # a project that cannot be written to
+                    kept.parent.mkdir(exist_ok=True)
+                    kept.write_text(json.dumps({"seconds": seconds}))
+                return
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        waiting.join()
+
+
+def _time_of(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # it is gone
+        return 0.0
 
 
 def without_home(project: Path) -> dict[str, str]:

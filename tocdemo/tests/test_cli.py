@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,25 @@ def test_start_can_prepare_alone_or_become_a_hubs_server(child, monkeypatch, tmp
     assert (program, command) == ("some-server", ["some-server", "--port=1", "--debug"])
     assert env["JUPYTERHUB_DEFAULT_URL"] == "/lab/tree/workspace/00_start_here.ipynb"
     assert (env["JUPYTERHUB_ROOT_DIR"], env["JUPYTER_PREFER_ENV_PATH"]) == ("/the/hub/says", "1")
+
+
+def test_start_says_how_long_it_takes_and_when_jupyterlab_is_there(child, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+
+    def listens(command, env=None):
+        (tmp_path / "jpserver-1.json").write_text("{}")
+        time.sleep(0.5)
+        return 0
+
+    monkeypatch.setattr(cli, "_run_child", listens)
+    assert cli.main(["start"]) == 0
+    said = capsys.readouterr().err
+    assert "JupyterLab starts: the first time takes longest" in said
+    assert re.search(r"JupyterLab is there after \d+\.\d s", said)
+    assert cli.main(["start"]) == 0
+    assert re.search(r"JupyterLab starts: about \d+ s, as last time", capsys.readouterr().err)
 
 
 def test_start_says_which_program_is_not_there(capsys):
