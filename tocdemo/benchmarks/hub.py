@@ -98,7 +98,7 @@ def measure(number: int, environment: Mapping[str, str] = {}) -> Measured:
         tempfile.TemporaryDirectory(prefix="tocdemo-hub-") as folder,
         served(Path(folder), environment) as hub,
     ):
-        return asyncio.run(_class(hub, [f"learner-{each}" for each in range(1, number + 1)]))
+        return asyncio.run(run_class(hub, [f"learner-{each}" for each in range(1, number + 1)]))
 
 
 def _told(measured: Measured, one: Measured) -> str:
@@ -184,7 +184,8 @@ def _wait_for(hub: Hub, log: Path) -> None:
 # --- its learners ------------------------------------------------------------------------------------------
 
 
-async def _class(hub: Hub, names: Sequence[str]) -> Measured:
+async def run_class(hub: Hub, names: Sequence[str]) -> Measured:
+    """Let learners of these names start, and then run the lesson, all at the same moment."""
     async with hub.client() as client:
         for name in names:
             (await client.post(f"/hub/api/users/{name}")).raise_for_status()
