@@ -213,6 +213,16 @@ async def start(client: httpx.AsyncClient, name: str) -> float:
     raise CannotRun(f"The server of {name} was not ready within {SECONDS:.0f} s")
 
 
+async def stop(client: httpx.AsyncClient, name: str) -> None:
+    """End a learner's server, and wait until it has ended."""
+    (await client.delete(f"/hub/api/users/{name}/server")).raise_for_status()
+    begin = time.monotonic()
+    while (await client.get(f"/hub/api/users/{name}")).json()["servers"]:
+        if time.monotonic() - begin > SECONDS:
+            raise CannotRun(f"The server of {name} did not end within {SECONDS:.0f} s")
+        await asyncio.sleep(0.25)
+
+
 async def run_lesson(hub: Hub, client: httpx.AsyncClient, name: str) -> tuple[float, list[str]]:
     """Open the learner's copy of the lesson and run all of it; return the seconds, and what is wrong."""
     begin = time.monotonic()

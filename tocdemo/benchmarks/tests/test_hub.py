@@ -101,7 +101,5 @@ def correct(course: Path) -> None:
 async def _again(hub: measuring.Hub, name: str) -> None:
     """End a learner's server, as the culling of idle ones does, and start it again."""
     async with hub.client() as client:
-        (await client.delete(f"/hub/api/users/{name}/server")).raise_for_status()
-        while (await client.get(f"/hub/api/users/{name}")).json()["servers"]:
-            await asyncio.sleep(0.2)
+        await measuring.stop(client, name)
         await measuring.start(client, name)
