@@ -142,8 +142,11 @@ class Hub:
 
 
 @contextlib.contextmanager
-def served(place: Path, environment: Mapping[str, str]) -> Iterator[Hub]:
-    """Run the workshop's hub in a folder. Raises CannotRun, with its last words, when it does not start."""
+def served(place: Path, environment: Mapping[str, str], python: str = sys.executable) -> Iterator[Hub]:
+    """Run the workshop's hub in a folder, by a Python that has JupyterHub.
+
+    Raises CannotRun, with the log's last words, when the hub or a learner's server does not start.
+    """
     port, hub_port, proxy_port = _free_ports(3)
     token = secrets.token_hex(16)
     config, log = place / "config.py", place / "hub.log"
@@ -153,13 +156,15 @@ def served(place: Path, environment: Mapping[str, str]) -> Iterator[Hub]:
         )
     )
     own = {"TOCDEMO_HUB_PLACE": str(place), "TOCDEMO_HUB_PASSWORD": secrets.token_hex(8), **environment}
-    command = [sys.executable, "-m", "jupyterhub", "-f", str(config)]
+    command = [python, "-m", "jupyterhub", "-f", str(config)]
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=place, env={**os.environ, **own}, stdout=file, stderr=file)
     hub = Hub(f"http://127.0.0.1:{port}", token, process, place)
     try:
-        _wait_for(hub, log)
+        _wait_for(hub)
         yield hub
+    except CannotRun as error:
+        raise CannotRun(f"{error}:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}") from None
     finally:
         process.terminate()  # the hub ends its proxy and the learners' servers
         process.wait(60)
@@ -171,14 +176,14 @@ def _free_ports(number: int) -> list[int]:
         return [each.getsockname()[1] for each in taken]
 
 
-def _wait_for(hub: Hub, log: Path) -> None:
+def _wait_for(hub: Hub) -> None:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and hub.process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{hub.address}/hub/api/", trust_env=False).status_code == 200:
                 return
         time.sleep(0.2)
-    raise CannotRun(f"The hub did not start: {log.read_text()[-1500:]}")
+    raise CannotRun("The hub did not start")
 
 
 # --- its learners ------------------------------------------------------------------------------------------
@@ -208,7 +213,7 @@ async def start(client: httpx.AsyncClient, name: str) -> float:
         if server and server["ready"]:
             return time.monotonic() - begin
         if not server:
-            raise CannotRun(f"The server of {name} did not start: the hub's log says why")
+            raise CannotRun(f"The server of {name} did not start")
         await asyncio.sleep(0.25)
     raise CannotRun(f"The server of {name} was not ready within {SECONDS:.0f} s")
 
