@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from tocdemo import bootstrap
 from tocdemo.bootstrap import locking, pythons, streams
-from tocdemo.errors import CannotRun, TocdemoError
+from tocdemo.errors import TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = {
@@ -55,7 +54,7 @@ def start(argv: list[str]) -> int:
     begin = time.time()
     from tocdemo.course import copies, jupyter, lessons, progress
 
-    _require_writable(lessons.workspaces())
+    lessons.require_writable()
     changed = [each for each in copies.renew_all() if each.what not in ("made", "unchanged")]
     print("".join(f"{each}\n" for each in changed), end="")
     if options.prepare:
@@ -63,7 +62,9 @@ def start(argv: list[str]) -> int:
     lesson = progress.next_lesson() or lessons.all_of()[0]
     root, document = jupyter.place_of(lessons.notebook_of(lesson), ROOT)
     if options.run:
-        return _become(options.run, {**jupyter.environment(), **jupyter.for_a_hub(root, document)})
+        return jupyter.become(
+            ROOT, options.run, {**jupyter.environment(), **jupyter.for_a_hub(root, document)}
+        )
     command = jupyter.lab_command(root, document, *further)
     if _is_root() and not any(
         each.startswith(("--allow-root", "--ServerApp.allow_root")) for each in further
@@ -73,20 +74,11 @@ def start(argv: list[str]) -> int:
     if options.no_browser:
         command.append("--no-browser")
     if options.port is not None:
-        _require_free(options.port)
+        jupyter.require_free(options.port)
         command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
     env = {**jupyter.environment(), **jupyter.without_home(ROOT)}
     with jupyter.telling(ROOT, env, begin):
         return 2 if _run_child(command, env=env) else 0
-
-
-def _require_writable(place: Path) -> None:
-    while not place.exists():
-        place = place.parent
-    if not os.access(place, os.W_OK):
-        raise CannotRun(
-            f"{place} is read-only, and lessons write to it; copy the project to a folder of yours"
-        )
 
 
 # By pytest-xdist: a worker a core, within reason, since many tests start processes of their own. Each gets a
@@ -397,28 +389,7 @@ def _run_child(command: list[str], env: dict[str, str] | None = None) -> int:
         signal.signal(signal.SIGTERM, terminate)
 
 
-def _become(command: list[str], env: dict[str, str]) -> int:
-    """Go on as another program, in the project's root: a hub waits for the process that it started."""
-    sys.stdout.flush()
-    if os.name != "posix":
-        return _run_child(command, env)
-    os.chdir(ROOT)
-    try:
-        os.execvpe(command[0], command, env)
-    except FileNotFoundError:
-        raise CannotRun(f"there is no program {command[0]} here") from None
-
-
 def _port(text: str) -> int:
     if text.isdigit() and 0 < int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a port number from 1 to 65535, found {text!r}")
-
-
-def _require_free(port: int) -> None:
-    try:
-        with socket.create_server(("127.0.0.1", port)):
-            pass
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise CannotRun(f"port {port} cannot be used ({why}); choose another, or leave --port out") from error

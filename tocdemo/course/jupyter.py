@@ -8,6 +8,8 @@ import copy
 import json
 import os
 import runpy
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
+
+from tocdemo.errors import CannotRun
 
 # More than half of what it takes to import JupyterLab 4.6, and for nothing: to import this is to compile a
 # grammar, for the formats `iri` and `iri-reference` of jsonschema 4, which no schema of Jupyter's asks for.
@@ -122,6 +126,33 @@ def place_of(notebook: Path, project: Path) -> tuple[Path, str]:
     """
     root = project if notebook.is_relative_to(project) else notebook.parent.parent
     return root, notebook.relative_to(root).as_posix()
+
+
+def become(project: Path, command: list[str], environ: Mapping[str, str]) -> int:
+    """Go on as another program, in the project's folder: a hub waits for the process that it started.
+
+    On Windows, where that is not possible, wait for the program and return its exit code. Raises CannotRun
+    when there is no such program.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        if os.name != "posix":
+            return subprocess.call(command, cwd=project, env=environ)
+        os.chdir(project)
+        os.execvpe(command[0], command, environ)
+    except FileNotFoundError:
+        raise CannotRun(f"there is no program {command[0]} here") from None
+
+
+def require_free(port: int) -> None:
+    """Raise CannotRun when nobody can listen on that port of 127.0.0.1."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise CannotRun(f"port {port} cannot be used ({why}); choose another, or leave --port out") from error
 
 
 def execute(notebook: Any, folder: Path, *, cell_seconds: int = 120) -> Any:

@@ -3,11 +3,12 @@
 It knows the manifest and where the workspaces lie, and nothing of what is run in them.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 
 from tocdemo.display.tables import text_table
-from tocdemo.errors import BadInput
+from tocdemo.errors import BadInput, CannotRun
 from tocdemo.subject import workspace
 from tocdemo.subject.workspace import Workspace
 
@@ -55,9 +56,15 @@ def told() -> str:
     return "\n".join([str(workspace.root()), *text_table(rows), more])
 
 
-def workspaces() -> Path:
-    """Return the folder of all workspaces and of the learner's copies of the notebooks."""
-    return workspace.root()
+def require_writable() -> None:
+    """Raise CannotRun, which says what to do, where nobody can write the workspaces."""
+    place = workspace.root()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        raise CannotRun(
+            f"{place} is read-only, and lessons write to it; copy the project to a folder of yours"
+        )
 
 
 def workspace_of(lesson: Lesson) -> Workspace:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tocdemo import cli
+from tocdemo.course import jupyter, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,8 +87,8 @@ def test_start_can_prepare_alone_or_become_a_hubs_server(child, monkeypatch, tmp
     monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "/the/hub/says")
     monkeypatch.delenv("JUPYTERHUB_DEFAULT_URL", raising=False)
     became = []
-    monkeypatch.setattr(cli.os, "execvpe", lambda *call: became.append(call))
-    monkeypatch.setattr(cli.os, "chdir", lambda folder: None)
+    monkeypatch.setattr(jupyter.os, "execvpe", lambda *call: became.append(call))
+    monkeypatch.setattr(jupyter.os, "chdir", lambda folder: None)
     assert cli.main(["start", "--prepare"]) == 0
     assert (tmp_path / "workspace" / "01_alone_and_together.ipynb").exists()
     assert (child.started, became) == ([], [])
@@ -131,7 +132,7 @@ def test_start_refuses_what_is_no_port(child, capsys, port):
 
 
 def test_start_in_a_read_only_project_says_so(child, capsys, monkeypatch):
-    monkeypatch.setattr(cli.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(lessons.os, "access", lambda path, mode: False)
     assert cli.main(["start"]) == 2
     assert "is read-only, and lessons write to it; copy the project" in capsys.readouterr().err
     assert child.started == []
@@ -263,7 +264,9 @@ def test_a_home_that_cannot_be_written_to_is_replaced(child, monkeypatch, tmp_pa
     access = os.access
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    monkeypatch.setattr(cli.os, "access", lambda path, mode: "home" not in str(path) and access(path, mode))
+    monkeypatch.setattr(
+        lessons.os, "access", lambda path, mode: "home" not in str(path) and access(path, mode)
+    )
     monkeypatch.delenv("JUPYTER_RUNTIME_DIR", raising=False)
     assert cli.main(["start"]) == 0
     assert told[0]["JUPYTER_RUNTIME_DIR"] == str(ROOT / ".tocdemo/jupyter/runtime")

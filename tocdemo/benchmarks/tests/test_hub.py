@@ -1,11 +1,11 @@
 """Two learners on the workshop's hub: each lesson is as it should be, homes do not meet, and work stays."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -15,33 +15,46 @@ from tocdemo.benchmarks import hub as measuring
 from tocdemo.course import lessons
 
 ROOT, LESSON = lessons.ROOT, measuring.LESSON
+WORKSHOP = ROOT / "lessons" / "workshop"
+PINS = (WORKSHOP / "requirements.txt", ROOT / "requirements.txt")
+PATH = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+)  # uv is in the dev group
 NAMES = ("ann", "bob")
 NOTEBOOK = f"{LESSON}.ipynb"
 KERNEL_MEGABYTES = 130
 
-pytestmark = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("jupyterhub") is None,
-        reason="JupyterHub is not installed (pip install -r lessons/workshop/requirements.txt)",
-    ),
-    pytest.mark.skipif(
-        not (ROOT / ".git").exists(), reason="the hub's copies come from git, and here is none"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="the hub's copies of the course come from git, and here is none"
+)
 
 
 @pytest.fixture(scope="module")
-def proxy() -> str:
-    """The PATH on which the hub finds its proxy: that of npm, installed into the project's own folder."""
-    if shutil.which("configurable-http-proxy"):
-        return os.environ["PATH"]
-    if shutil.which("npm") is None:
-        pytest.skip("the hub's proxy needs Node.js and npm, and there is none (on Debian: apt install npm)")
+def tools() -> Path:
+    """A folder of the project's own with what the workshop's README installs: JupyterHub, and its proxy."""
+    for program, package in (
+        ("uv", "pip install uv"),
+        ("npm", "apt install npm"),
+        ("git", "apt install git"),
+    ):
+        if shutil.which(program, path=PATH) is None:
+            pytest.skip(f"{program} is not installed ({package}), and the hub's packages come by it")
     place = ROOT / ".tocdemo" / "workshop"
     place.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "lessons" / "workshop" / "package.json", place)
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=place, check=True, capture_output=True)
-    return os.pathsep.join([str(place / "node_modules" / ".bin"), os.environ["PATH"]])
+    shutil.copy(WORKSHOP / "package.json", place)
+    python = place / "bin" / "python"
+    pins = [word for file in PINS for word in ("-r", str(file))]
+    for command in (
+        [] if python.exists() else ["uv", "venv", "--quiet", "--python", sys.executable, str(place)],
+        ["uv", "pip", "install", "--quiet", "--python", str(python), *pins],
+        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+    ):
+        environment = {**os.environ, "PATH": PATH}
+        done = subprocess.run(
+            command or ["git", "--version"], cwd=place, env=environment, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    return place
 
 
 @pytest.fixture
@@ -57,10 +70,12 @@ def git(*words: str) -> None:
     subprocess.run(["git", *own, *words], check=True)
 
 
-def test_two_learners_at_once_and_what_stays_when_a_server_ends(course, proxy, tmp_path):
+def test_two_learners_at_once_and_what_stays_when_a_server_ends(course, tools, tmp_path):
     place = tmp_path / "hub"
     place.mkdir()
-    with measuring.served(place, {"TOCDEMO_HUB_COURSE": str(course), "PATH": proxy}) as hub:
+    own = [str(tools / "bin"), str(tools / "node_modules" / ".bin"), PATH]
+    environment = {"TOCDEMO_HUB_COURSE": str(course), "PATH": os.pathsep.join(own)}
+    with measuring.served(place, environment, str(tools / "bin" / "python")) as hub:
         measured = asyncio.run(measuring.run_class(hub, NAMES))
         assert measured.wrong == []
         # Four runs of the lesson; its exercise is open.

@@ -16,6 +16,7 @@ import pytest
 
 from tocdemo import cli
 from tocdemo.bootstrap import read_pins
+from tocdemo.course import jupyter
 
 ROOT = cli.ROOT
 PLACE = ROOT / "lessons" / "workshop"
@@ -76,8 +77,8 @@ def test_each_command_is_one_that_the_course_has(name, monkeypatch, tmp_path, ca
     monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     started = []
     monkeypatch.setattr(cli, "_run_child", lambda command, env=None: started.append(command) or 0)
-    monkeypatch.setattr(cli, "_become", lambda command, env: started.append(command) or 0)
-    monkeypatch.setattr(cli, "_require_free", lambda port: None)
+    monkeypatch.setattr(jupyter, "become", lambda project, command, environ: started.append(command) or 0)
+    monkeypatch.setattr(jupyter, "require_free", lambda port: None)
     assert cli.main(commands()[name]) == 0
     assert (tmp_path / "workspace" / "00_start_here.ipynb").exists()
     assert bool(started) is ("prepares" not in name)
