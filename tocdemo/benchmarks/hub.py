@@ -32,6 +32,7 @@ from tocdemo.errors import CannotRun
 CONFIG = lessons.ROOT / "lessons" / "workshop" / "jupyterhub_config.py"
 LESSON = "01_alone_and_together"
 SECONDS = 900.0  # that a class may take for one step
+ASK_AGAIN = 0.5  # seconds between two looks at the hub
 MEGABYTE = 2**20
 WITH_A_TOKEN = """
 load_subconfig({config!r})
@@ -194,7 +195,7 @@ async def run_class(hub: Hub, names: Sequence[str]) -> Measured:
     async with hub.client() as client:
         for name in names:
             (await client.post(f"/hub/api/users/{name}")).raise_for_status()
-        ready = await asyncio.gather(*(start(client, name) for name in names))
+        ready = await start(client, *names)
         shown = await asyncio.gather(*(run_lesson(hub, client, name) for name in names))
         used = _used(hub)
     learners = [
@@ -204,28 +205,41 @@ async def run_class(hub: Hub, names: Sequence[str]) -> Measured:
     return Measured(tuple(learners))
 
 
-async def start(client: httpx.AsyncClient, name: str) -> float:
-    """Start a learner's server, and return after how many seconds it was ready."""
-    begin = time.monotonic()
-    (await client.post(f"/hub/api/users/{name}/server")).raise_for_status()
-    while time.monotonic() - begin < SECONDS:
-        server = (await client.get(f"/hub/api/users/{name}")).json()["servers"].get("")
-        if server and server["ready"]:
-            return time.monotonic() - begin
-        if not server:
-            raise CannotRun(f"The server of {name} did not start")
-        await asyncio.sleep(0.25)
-    raise CannotRun(f"The server of {name} was not ready within {SECONDS:.0f} s")
+async def start(client: httpx.AsyncClient, *names: str) -> list[float]:
+    """Start the learners' servers at the same moment; return after how many seconds each was ready."""
+    begin, ready = time.monotonic(), dict[str, float]()
+    asked = [client.post(f"/hub/api/users/{name}/server") for name in names]
+    for answer in await asyncio.gather(*asked):
+        answer.raise_for_status()
+    while set(ready) != set(names):
+        # One question for all: the hub has one thread, and others wait for it, too.
+        servers = await _servers(client)
+        for name in set(names) - set(ready):
+            if servers[name] is None:
+                raise CannotRun(f"The server of {name} did not start")
+            if servers[name]:
+                ready[name] = time.monotonic() - begin
+        if time.monotonic() - begin > SECONDS:
+            raise CannotRun(f"No server after {SECONDS:.0f} s: {', '.join(sorted(set(names) - set(ready)))}")
+        await asyncio.sleep(ASK_AGAIN)
+    return [ready[name] for name in names]
+
+
+async def _servers(client: httpx.AsyncClient) -> dict[str, bool | None]:
+    """Return for each learner whether the server is ready; None where there is none."""
+    users = (await client.get("/hub/api/users")).raise_for_status().json()
+    servers = {user["name"]: user["servers"].get("") for user in users}
+    return {name: server and server["ready"] for name, server in servers.items()}
 
 
 async def stop(client: httpx.AsyncClient, name: str) -> None:
     """End a learner's server, and wait until it has ended."""
     (await client.delete(f"/hub/api/users/{name}/server")).raise_for_status()
     begin = time.monotonic()
-    while (await client.get(f"/hub/api/users/{name}")).json()["servers"]:
+    while (await _servers(client))[name] is not None:
         if time.monotonic() - begin > SECONDS:
             raise CannotRun(f"The server of {name} did not end within {SECONDS:.0f} s")
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(ASK_AGAIN)
 
 
 async def run_lesson(hub: Hub, client: httpx.AsyncClient, name: str) -> tuple[float, list[str]]:

@@ -45,7 +45,7 @@ def tools() -> Path:
     python = place / "bin" / "python"
     pins = [word for file in PINS for word in ("-r", str(file))]
     for command in (
-        [] if python.exists() else ["uv", "venv", "--quiet", "--python", sys.executable, str(place)],
+        ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)],
         ["uv", "pip", "install", "--quiet", "--python", str(python), *pins],
         ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
     ):
