@@ -47,7 +47,7 @@ def tools() -> Path:
     for command in (
         ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)],
         ["uv", "pip", "install", "--quiet", "--python", str(python), *pins],
-        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+        ["npm", "install", "--prefix", str(place), "--no-audit", "--no-fund", "--no-package-lock"],
     ):
         environment = {**os.environ, "PATH": PATH}
         done = subprocess.run(
