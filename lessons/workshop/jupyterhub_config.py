@@ -89,7 +89,7 @@ if SPAWNER == "docker":
     c.JupyterHub.hub_ip = "0.0.0.0"
 elif SPAWNER in ("simple", "system"):
     IS_SIMPLE = SPAWNER == "simple"
-    c.JupyterHub.spawner_class = "simple" if IS_SIMPLE else "local-process"
+    c.JupyterHub.spawner_class = "simple" if IS_SIMPLE else "localprocess"
     if IS_SIMPLE and os.geteuid() == 0:  # as in a container: all learners are this user
         c.Spawner.args.append("--allow-root")
     c.SimpleLocalProcessSpawner.home_dir_template = str(PLACE / "homes" / "{username}")
