@@ -10,6 +10,7 @@ import inspect
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 
-from tocdemo.display.tables import head, html_table, paragraph, text_table, words
+from tocdemo.display.tables import head, html_table, paragraph, scrolling, text_table, words
 from tocdemo.runner import threads
 from tocdemo.server import EmbeddedServer
 
@@ -81,24 +82,24 @@ class Differences:
     def _repr_html_(self) -> str:
         heads, *rows = self._table()
         cells = [[head(each) for each in heads], *([words(each) for each in row] for row in rows)]
-        return html_table(cells, striped=True) + paragraph(self._same())
+        return scrolling(html_table(cells, striped=True), "both drivers") + paragraph(escape(self._same()))
 
 
 def differences(folder: str | Path) -> Differences:
     """Compare both drivers, and look for the calls that differ in the project of that folder."""
     called = _calls(Path(folder))
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}  # the owners of a name, and how each driver has it
     same = set()
     for owner, (motor, pymongo) in PAIRS.items():
         for name in sorted(name for name in dir(motor) if not name.startswith("_") and name not in _SHOWN):
-            kinds = _kind(motor, name), _kind(pymongo, name)
-            if kinds[0] != kinds[1]:
-                found.setdefault((name, *kinds), []).append(owner)
-            elif name in called and kinds[0] != VALUE:
+            of_motor, of_pymongo = _kind(motor, name), _kind(pymongo, name)
+            if of_motor != of_pymongo:
+                found.setdefault((name, of_motor, of_pymongo), []).append(owner)
+            elif name in called and of_motor != VALUE:
                 same.add(name)
     rows = [
-        Difference(", ".join(owners), name, *kinds, tuple(called.get(name, ())))
-        for (name, *kinds), owners in found.items()
+        Difference(", ".join(owners), name, of_motor, of_pymongo, tuple(called.get(name, ())))
+        for (name, of_motor, of_pymongo), owners in found.items()
     ]
     rows += [
         Difference(*tried, tuple(called.get(tried[1], ()))) for tried in threads.do(_tried, "tocdemo-drivers")
@@ -123,11 +124,17 @@ def _kind(kind: Any, name: str) -> str:
 
 
 def _calls(folder: Path) -> dict[str, list[str]]:
-    """Return where the Python files of a project call a method, by its name; `io_loop=` is an argument."""
+    """Return where the Python files of a project call a method, by its name; `io_loop=` is an argument.
+
+    Environments and hidden folders are left out. Raises SyntaxError for a file that is no Python.
+    """
     found: dict[str, list[str]] = {}
     for file in sorted(folder.rglob("*.py")):
-        path = file.relative_to(folder).as_posix()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        parts = file.relative_to(folder).parts
+        if any(part.startswith(".") or part == "site-packages" for part in parts):
+            continue
+        path = "/".join(parts)
+        for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
             if isinstance(node, ast.Call):
                 for name in _names_of(node):
                     place = f"{path}:{node.lineno}"

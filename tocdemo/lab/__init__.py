@@ -13,6 +13,7 @@ from typing import Any
 
 VERBS = {
     "check": "exercises",
+    "checklist": "taking_home",
     "combination": "running",
     "coverage": "running",
     "database": "running",
@@ -38,6 +39,7 @@ VERBS = {
     "show": "showing",
     "solution": "exercises",
     "source": "showing",
+    "terminal": "taking_home",
     "watch": "watching",
     "workspace": "editing",
 }  # each with the module of this folder that has it

@@ -21,7 +21,7 @@ _CODE_NAMES = {
     89: "NetworkTimeout", 91: "ShutdownInProgress", 100: "UnsatisfiableWriteConcern", 112: "WriteConflict",
     115: "CommandNotSupported", 117: "ConflictingOperationInProgress", 123: "NotAReplicaSet",
     125: "CommandFailed", 146: "ExceededMemoryLimit", 166: "CommandNotSupportedOnView",
-    168: "InvalidPipelineOperator", 189: "PrimarySteppedDown",
+    168: "InvalidPipelineOperator", 171: "CannotIndexParallelArrays", 189: "PrimarySteppedDown",
     197: "InvalidIndexSpecificationOption", 206: "NoSuchSession", 225: "TransactionTooOld",
     238: "NotImplemented", 239: "SnapshotTooOld", 241: "ConversionFailure",
     246: "SnapshotUnavailable", 251: "NoSuchTransaction",

@@ -13,6 +13,7 @@ from typing import Any
 from ..context import Context
 from ..errors import CommandError
 from ..query.expressions import bind_pipeline, bind_query
+from ..query.pipelines import check_stage_names
 from ..query.projecting import compile_projection
 from ..query.updating import Update
 from ..query.values import Document, encode
@@ -31,7 +32,7 @@ _BATCH = "ordered bypassDocumentValidation let"
 
 def _statements(context: Context, field: str) -> list[Document]:
     statements = context.command.get(field)
-    if not isinstance(statements, list) or not all(isinstance(statement, dict) for statement in statements):
+    if not isinstance(statements, list) or {*map(type, statements)} - {dict}:
         raise CommandError(14, f"'{field}' must be an array of documents")
     if not 1 <= len(statements) <= MAX_BATCH:
         raise CommandError(
@@ -95,7 +96,11 @@ def update(context: Context) -> Document:
         if outcome.error is not None:
             raise outcome.error
 
-    errors = _run_statements(context, _statements(context, "updates"), run)
+    statements = _statements(context, "updates")
+    for statement in statements:
+        if isinstance(statement.get("u"), list):
+            check_stage_names(statement["u"])  # fails the command, not one statement
+    errors = _run_statements(context, statements, run)
     return {**reply, **({"upserted": upserted} if upserted else {}), **errors}
 
 

@@ -19,8 +19,9 @@ from .expressions import bind_pipeline, compile_operand
 from .grouping import Stage, compile_count, compile_group, compile_sort_by_count
 from .matching import compile_query
 from .numbers import to_whole
+from .ordering import check_sort, sort_documents
 from .shaping import Shape, compile_fields, compile_root, compile_shape, compile_unset
-from .values import MISSING, Document, check_sort, copy_document, is_number, leaves, order_key, sort_documents
+from .values import MISSING, Document, copy_document, is_number, leaves, order_key
 
 ReadCollection = Callable[[str], list[Document]]
 
@@ -265,11 +266,21 @@ _READING_STAGES: dict[str, Callable[[Any, ReadCollection], Stage]] = {
 }
 
 
+_NOT_IN_UPDATES = frozenset({*_STAGES, *_READING_STAGES, *_UNSUPPORTED_STAGES})
+
+
+def check_stage_names(stages: list[Any]) -> None:
+    """Refuse (error 40324) a stage that MongoDB has not."""
+    for stage in stages:
+        name = next(iter(stage)) if isinstance(stage, dict) and len(stage) == 1 else "$set"
+        if name not in _SHAPES and name not in _NOT_IN_UPDATES:
+            raise CommandError(40324, f"Unrecognized pipeline stage name: '{name}'")
+
+
 def compile_update_pipeline(stages: list[Any]) -> Shape:
     """Make a function of an update by pipeline, which may use six stages only."""
-    known = {*_STAGES, *_READING_STAGES, *_UNSUPPORTED_STAGES}
     for stage in stages:
-        for name in known.intersection(stage if isinstance(stage, dict) else ()):
+        for name in _NOT_IN_UPDATES.intersection(stage if isinstance(stage, dict) else ()):
             raise CommandError(72, f"{name} is not allowed to be used within an update")
     run = compile_pipeline(stages, lambda _: [])
     return lambda document: copy_document(run([document])[0])

@@ -18,8 +18,9 @@ from bson import Timestamp
 from ..errors import CommandError, expect
 from .matching import compile_query
 from .numbers import combine, to_whole
+from .ordering import sort_documents
 from .paths import child, container, put, set_path
-from .values import MISSING, Document, Predicate, is_number, order_key, sort_documents, type_name
+from .values import MISSING, Document, Predicate, is_number, order_key, type_name
 
 Operator = Callable[[Document, str, Any], None]
 Check = Callable[[str, Any], Any]
@@ -247,6 +248,10 @@ OPERATORS: dict[str, Operator] = {
     "$pull": _pull,
     "$pullAll": _pull_all,
 }
+# Those that, at a path without a dot, change nothing below the document's own fields.
+TOP_ONLY = frozenset({
+    "$set", "$setOnInsert", "$unset", "$inc", "$mul", "$min", "$max", "$bit", "$rename", "$currentDate",
+})  # fmt: skip
 # What an operator refuses before it has a document.
 CHECKS: dict[str, Check] = {
     "$inc": _check_number("$inc"),

@@ -17,7 +17,7 @@ from ..errors import CommandError
 from .matching import compile_query, equality_fields, positional_index
 from .paths import child, set_path
 from .pipelines import compile_update_pipeline
-from .update_operators import CHECKS, OPERATORS
+from .update_operators import CHECKS, OPERATORS, TOP_ONLY
 from .values import Document, Predicate, copy_document, order_key
 
 
@@ -33,11 +33,10 @@ class Update:
         self.update: Any = update
         self.query = query
         self.is_pipeline = isinstance(update, list)
-        self._applied = False
         if not isinstance(update, dict | list):
             raise CommandError(9, "Update argument must be either an object or an array")
         self.is_replacement = isinstance(update, dict) and not next(iter(update), "").startswith("$")
-        self._filters = _compile_array_filters(array_filters or [])
+        self._filters = _compile_array_filters(array_filters) if array_filters else {}
         if array_filters and (self.is_pipeline or self.is_replacement):
             raise CommandError(9, "arrayFilters may only be specified for an update with operators")
         if isinstance(update, list):
@@ -45,7 +44,10 @@ class Update:
             return
         if self.is_replacement:
             _check_replacement(update)
-        elif _check_operators(update) or array_filters:
+            return
+        paths = "\n".join(_check_operators(update))
+        self._top_only = "." not in paths and update.keys() <= TOP_ONLY
+        if array_filters or "$[" in paths:
             self._check_filters_used()
 
     def apply(self, document: Document) -> Document:
@@ -80,11 +82,8 @@ class Update:
             changed = self._run_pipeline(document)
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **changed}  # a pipeline may leave the _id out, which keeps it
-        changed = copy_document(document)
-        # The first document may have the operands themselves; no two documents may share a list.
-        update = copy_document(self.update) if self._applied else self.update
-        self._applied = True
-        for operator, fields in update.items():
+        changed = dict(document) if self._top_only else copy_document(document)
+        for operator, fields in self.update.items():
             if operator == "$setOnInsert" and not inserting:
                 continue
             change = OPERATORS[operator]
@@ -171,8 +170,8 @@ def _check_replacement(replacement: Document) -> None:
             raise CommandError(52, message)
 
 
-def _check_operators(update: Document) -> bool:
-    """Refuse operators and paths that cannot be; whether a path names array filters."""
+def _check_operators(update: Document) -> list[str]:
+    """Refuse operators and paths that cannot be; the paths that are left."""
     paths: list[str] = []
     for operator, fields in update.items():
         if operator not in OPERATORS:
@@ -193,11 +192,10 @@ def _check_operators(update: Document) -> bool:
             if operator in CHECKS:
                 CHECKS[operator](path, operand)
             paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
-    if len(paths) < 2:
-        return bool(paths) and "$[" in paths[0]
-    paths.sort(key=lambda path: path.split("."))
+    if len(paths) > 1:
+        paths.sort(key=lambda path: path.split("."))
     for one, other in itertools.pairwise(paths):
         if one == other or other.startswith(one + "."):
             message = f"Updating the path '{other}' would create a conflict at '{one}'"
             raise CommandError(40, message)
-    return any("$[" in path for path in paths)
+    return paths

@@ -269,3 +269,16 @@ def test_search_indexes_are_refused_in_the_words_of_mongodb(client):
         list(client.d.c.list_search_indexes())
     assert caught.value.code == 31082
     assert code_of(client.d, {"createSearchIndexes": "c", "indexes": []}) == 31082
+
+
+def test_an_unknown_stage_in_an_update_fails_the_command(client):
+    """Not one statement (operation-id.json of the specification of command logging), with 40324; a stage that
+    no update may have fails the statement.
+    """
+    client.d.c.insert_one({"_id": 1})
+    unknown, other = [{"$invalidOperator": True}], [{"$match": {}}]
+    updates = [{"q": {"_id": 1}, "u": {"$set": {"a": 1}}}, {"q": {"_id": 2}, "u": unknown}]
+    assert code_of(client.d, {"update": "c", "updates": updates}) == 40324
+    assert client.d.c.find_one() == {"_id": 1}
+    reply = client.d.command({"update": "c", "updates": [{"q": {}, "u": other}]}, check=False)
+    assert (reply["ok"], reply["writeErrors"][0]["code"]) == (1, 72)

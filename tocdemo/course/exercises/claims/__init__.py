@@ -42,6 +42,7 @@ CLAIMS: dict[str, Claim] = {
     "project-together": project.pass_together,
     "project-alone": project.pass_alone,
     "project-any-order": project.pass_in_any_order,
+    project.BY_FILE: project.pass_in_any_order,
     "project-patches-nothing": project.patches,
     "project-tests-notice": project.notice,
     "clients-closed": newdriver.closes,
