@@ -15,6 +15,7 @@ _CODE_NAMES = {
     16: "InvalidLength", 20: "IllegalOperation", 22: "InvalidBSON", 26: "NamespaceNotFound",
     27: "IndexNotFound", 28: "PathNotViable", 40: "ConflictingUpdateOperators", 43: "CursorNotFound",
     48: "NamespaceExists", 50: "MaxTimeMSExpired", 52: "DollarPrefixedFieldName", 53: "InvalidIdField",
+    54: "NotSingleValueField", 55: "NotExactValueField",
     56: "EmptyFieldName", 59: "CommandNotFound", 61: "ShardKeyNotFound", 64: "WriteConcernFailed",
     66: "ImmutableField", 67: "CannotCreateIndex", 72: "InvalidOptions", 73: "InvalidNamespace",
     79: "UnknownReplWriteConcern", 85: "IndexOptionsConflict", 86: "IndexKeySpecsConflict",

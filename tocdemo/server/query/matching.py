@@ -7,13 +7,14 @@ Source: "Query and Projection Operators" in MongoDB's manual.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bson import Regex
 
-from ..errors import CommandError, not_implemented
+from ..errors import CommandError, expect, not_implemented
 from .expressions import compile_condition
 from .query_operators import OPERATORS, Condition, any_item, equals, is_operators, negate, regex
 from .values import MISSING, Document, Predicate, leaves
@@ -130,25 +131,46 @@ _OPERATORS: dict[str, Callable[[Any], Condition]] = {
 }
 
 
-def equality_fields(query: Document) -> Document:
+def equality_fields(query: Document, *, only_id: bool) -> Document:
     """The fields that a filter (one that compiled) fixes to one value, dotted path to value: an upsert starts
-    from them.
+    from them, a replacement (`only_id`) from the `_id`. CommandError 54 when it fixes one twice, 55 when it
+    fixes a part of a replacement's `_id` (`path_support.cpp` in MongoDB's source).
     """
-    fields: Document = {}
+    found = list(_equalities(query))
+    if only_id:
+        found = [pair for pair in found if pair[0].partition(".")[0] == "_id"]
+        for path, _ in found:
+            exactly = f"field at '_id' must be exactly specified, field at sub-path '{path}' found"
+            expect(path == "_id", 55, exactly)
+    paths = sorted((path for path, _ in found), key=lambda path: path.split("."))
+    for one, other in itertools.pairwise(paths):
+        begin = "cannot infer query fields to set"
+        expect(one != other, 54, f"{begin}, path '{one}' is matched twice")
+        expect(not other.startswith(f"{one}."), 54, f"{begin}, both paths '{one}' and '{other}' are matched")
+    return dict(found)
+
+
+def _equalities(query: Document) -> Iterator[tuple[str, Any]]:
     for name, condition in query.items():
-        if name == "$and":
+        if name == "$and" or (name == "$or" and len(condition) == 1):
             for part in condition:
-                fields.update(equality_fields(part))
+                yield from _equalities(part)
         elif name.startswith("$"):
             continue
         elif not is_operators(condition):
-            if not isinstance(condition, Regex | re.Pattern):
-                fields[name] = condition
+            yield from _plain(name, [condition])
         elif "$eq" in condition:
-            fields[name] = condition["$eq"]
+            yield name, condition["$eq"]
         elif isinstance(condition.get("$in"), list) and len(condition["$in"]) == 1:
-            fields[name] = condition["$in"][0]
-    return fields
+            yield from _plain(name, condition["$in"])
+        elif isinstance(condition.get("$all"), list):
+            yield from _plain(name, condition["$all"])
+
+
+def _plain(name: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
+    for value in values:
+        if not isinstance(value, Regex | re.Pattern) and not is_operators(value):
+            yield name, value
 
 
 def positional_index(query: Document, document: Document, path: list[str]) -> int | None:

@@ -93,6 +93,7 @@ def _check_bit(path: str, operand: Any) -> None:
 
 def _check_rename(path: str, operand: Any) -> None:
     expect(isinstance(operand, str), 2, f"The 'to' field for $rename must be a string: {path}")
+    expect(operand != path, 2, f"The source and target field for $rename must differ: {path}")
 
 
 def _rename(document: Document, path: str, operand: Any) -> None:

@@ -61,12 +61,8 @@ class Update:
     def insert(self) -> Document:
         """The document that an upsert inserts when nothing matched."""
         seed: Document = {}
-        fixed = equality_fields(self.query)
-        if self.is_replacement:
-            seed = {"_id": fixed["_id"]} if "_id" in fixed else {}
-        else:
-            for path, value in fixed.items():
-                set_path(seed, path, value)
+        for path, value in equality_fields(self.query, only_id=self.is_replacement).items():
+            set_path(seed, path, value)
         result = self._changed(seed, inserting=True)
         if "_id" in seed and order_key(result.get("_id")) != order_key(seed["_id"]):
             raise CommandError(
