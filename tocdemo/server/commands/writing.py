@@ -97,11 +97,18 @@ def update(context: Context) -> Document:
             raise outcome.error
 
     statements = _statements(context, "updates")
-    for statement in statements:
+    for statement in statements:  # each of these fails the command, not one statement
+        _check_array_filters(statement)
         if isinstance(statement.get("u"), list):
-            check_stage_names(statement["u"])  # fails the command, not one statement
+            check_stage_names(statement["u"])
     errors = _run_statements(context, statements, run)
     return {**reply, **({"upserted": upserted} if upserted else {}), **errors}
+
+
+def _check_array_filters(statement: Document) -> None:
+    filters = statement.get("arrayFilters", [])
+    if not isinstance(filters, list) or {*map(type, filters)} - {dict}:
+        raise CommandError(14, "'arrayFilters' must be an array of documents")
 
 
 def _filter(context: Context, statement: Document) -> Document:
@@ -196,13 +203,15 @@ def find_and_modify(context: Context) -> Document:
     check_namespace(context.namespace)
     project = compile_projection(command.get("fields"), query)
     if command.get("remove"):
-        if "update" in command or command.get("new"):
-            raise CommandError(9, "Cannot specify both an update (or new=true) and remove=true")
+        for field in ("update", "upsert", "new", "arrayFilters"):
+            if command.get(field):
+                raise CommandError(9, f"Cannot specify both {field} and remove=true")
         value = context.attempt(_remove_one, context, query)
         last: Document = {"n": int(value is not None)}
     else:
         if command.get("update") is None:
             raise CommandError(9, "Either an update or remove=true must be specified")
+        _check_array_filters(command)
         value, last = _modify_one(context, _compile_update(context, command["update"], query, command))
     return {"lastErrorObject": last, "value": project(value) if project and value is not None else value}
 

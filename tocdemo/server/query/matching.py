@@ -118,7 +118,9 @@ def _element_match(operand: Any) -> Condition:
         query = compile_query(operand)
 
         def test(item: Any) -> bool:
-            return isinstance(item, dict | list) and query(item)
+            if isinstance(item, list):  # a document whose fields are numbers
+                item = {str(place): value for place, value in enumerate(item)}
+            return isinstance(item, dict) and query(item)
 
     return lambda found: any(isinstance(value, list) and any(map(test, value)) for value in found)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import CommandError
+from ..errors import CommandError, expect
 from .matching import compile_query, positional_index
 from .shaping import Shape, compile_shape
 from .values import Document
@@ -28,6 +28,8 @@ def compile_projection(projection: Document | None, query: Document) -> Shape | 
         return None
     fields: Document = {}
     changes: list[_Change] = []
+    several = sum(path.endswith(".$") for path in projection) > 1
+    expect(not several, 31276, "Cannot specify more than one positional projection per query.")
     sliced = False
     for path, value in projection.items():
         name = next(iter(value), "") if isinstance(value, dict) else ""

@@ -135,8 +135,15 @@ def _compile_array_filters(filters: list[Document]) -> dict[str, Predicate]:
     compiled: dict[str, Predicate] = {}
     for condition in filters:
         names = {name.partition(".")[0] for name in _field_names(condition)}
-        if len(names) != 1:
-            raise CommandError(9, "Error parsing array filter: it must name exactly one top-level field")
+        if "$expr" in names:
+            raise CommandError(224, "$expr is not allowed in this context")
+        names = {name for name in names if not name.startswith("$")}
+        if not names:
+            message = "Cannot use an expression without a top-level field name in arrayFilters"
+            raise CommandError(9, message)
+        if len(names) > 1:
+            message = f"Expected a single top-level field name, found {' and '.join(sorted(names))}"
+            raise CommandError(9, f"Error parsing array filter: {message}")
         (name,) = names
         if name in compiled:
             raise CommandError(9, f"Found multiple array filters with the same top-level field name {name}")

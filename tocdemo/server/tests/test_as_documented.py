@@ -282,3 +282,51 @@ def test_an_unknown_stage_in_an_update_fails_the_command(client):
     assert client.d.c.find_one() == {"_id": 1}
     reply = client.d.command({"update": "c", "updates": [{"q": {}, "u": other}]}, check=False)
     assert (reply["ok"], reply["writeErrors"][0]["code"]) == (1, 72)
+
+
+SET = {"$set": {"a.$[i]": 5}}
+
+
+@pytest.mark.parametrize(
+    ("update", "filters", "code"),
+    [
+        (SET, {"i": 0}, 14),
+        (SET, ["bad"], 14),
+        (SET, [{"i": 0, "j": 0}], 9),
+        (SET, [{"i": 0}, {"j": 0}], 9),
+        (SET, [{"i": 0}, {"i": 1}], 9),
+        (SET, [{"$alwaysTrue": 1}], 9),
+        (SET, [{"$expr": {"$eq": ["$a", 1]}}], 224),
+        (SET, [{"$or": [{"i": 0}, {"$and": [{}]}]}], None),
+        ({"$rename": {"a.$[i]": "b"}}, [{"i": 0}], 2),
+        ({"$rename": {"a": "b"}}, [{"i": 0}], 9),
+        ({"$rename": {"a.$[]": "b"}}, [], 2),
+        ({"$rename": {"a": "b.$[]"}}, [], 2),
+    ],
+    ids=str,
+)
+def test_array_filters_are_checked_before_a_document_is_looked_at(client, update, filters, code):
+    """jstests/core/update_arrayFilters.js, for update and findAndModify."""
+    statement = {"q": {"_id": 0}, "u": update, "arrayFilters": filters}
+    reply = client.d.command({"update": "c", "updates": [statement]}, check=False)
+    errors = reply.get("writeErrors", [reply])
+    assert errors[0].get("code") == code
+    command = {"findAndModify": "c", "query": {"_id": 0}, "update": update, "arrayFilters": filters}
+    assert client.d.command(command, check=False).get("code") == code
+
+
+@pytest.mark.parametrize(
+    "more", [{"update": {"y": 2}}, {"upsert": True}, {"new": True}, {"arrayFilters": [{"i": 0}]}], ids=str
+)
+def test_find_and_modify_that_removes_takes_nothing_of_an_update(client, more):
+    """jstests/core/find_and_modify.js; FailedToParse in find_and_modify.cpp."""
+    client.d.c.insert_one({"_id": 1})
+    assert code_of(client.d, {"findAndModify": "c", "query": {"_id": 1}, "remove": True, **more}) == 9
+    assert client.d.c.find_one() == {"_id": 1}
+
+
+def test_a_projection_has_one_positional_field(client):
+    """jstests/core/elemMatchProjection.js; 31276 in projection_parser.cpp."""
+    client.d.c.insert_one({"x": [1], "y": [1]})
+    query = {"find": "c", "filter": {"x": 1, "y": 1}, "projection": {"x.$": 1, "y.$": 1}}
+    assert code_of(client.d, query) == 31276
