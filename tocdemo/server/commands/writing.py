@@ -118,6 +118,8 @@ def _filter(context: Context, statement: Document) -> Document:
 
 
 def _compile_update(context: Context, update: Any, query: Document, statement: Document) -> Update:
+    if statement.get("upsert") and "$expr" in query:
+        raise CommandError(224, "$expr is not allowed in the query predicate for an upsert")
     bound = bind_pipeline(update, context.command.get("let"))
     return Update(bound, query, statement.get("arrayFilters"))
 

@@ -7,14 +7,13 @@ Source: "Query and Projection Operators" in MongoDB's manual.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from bson import Regex
 
-from ..errors import CommandError, expect, not_implemented
+from ..errors import CommandError, not_implemented
 from .expressions import compile_condition
 from .query_operators import OPERATORS, Condition, any_item, equals, is_operators, negate, regex
 from .values import MISSING, Document, Predicate, leaves
@@ -109,7 +108,9 @@ def _all(operand: Any) -> Condition:
 def _element_match(operand: Any) -> Condition:
     if not isinstance(operand, dict):
         raise CommandError(2, "$elemMatch needs an Object")
-    if is_operators(operand) and next(iter(operand)) not in ("$and", "$or", "$nor", "$expr"):
+    if "$expr" in operand:
+        raise CommandError(2, "$expr can only be applied to the top-level document")
+    if is_operators(operand) and next(iter(operand)) not in ("$and", "$or", "$nor"):
         condition = _condition(operand)
 
         def test(item: Any) -> bool:
@@ -131,76 +132,3 @@ _OPERATORS: dict[str, Callable[[Any], Condition]] = {
     "$all": _all,
     "$elemMatch": _element_match,
 }
-
-
-def equality_fields(query: Document, *, only_id: bool) -> Document:
-    """The fields that a filter (one that compiled) fixes to one value, dotted path to value: an upsert starts
-    from them, a replacement (`only_id`) from the `_id`. CommandError 54 when it fixes one twice, 55 when it
-    fixes a part of a replacement's `_id` (`path_support.cpp` in MongoDB's source).
-    """
-    found = list(_equalities(query))
-    if only_id:
-        found = [pair for pair in found if pair[0].partition(".")[0] == "_id"]
-        for path, _ in found:
-            exactly = f"field at '_id' must be exactly specified, field at sub-path '{path}' found"
-            expect(path == "_id", 55, exactly)
-    paths = sorted((path for path, _ in found), key=lambda path: path.split("."))
-    for one, other in itertools.pairwise(paths):
-        begin = "cannot infer query fields to set"
-        expect(one != other, 54, f"{begin}, path '{one}' is matched twice")
-        expect(not other.startswith(f"{one}."), 54, f"{begin}, both paths '{one}' and '{other}' are matched")
-    return dict(found)
-
-
-def _equalities(query: Document) -> Iterator[tuple[str, Any]]:
-    for name, condition in query.items():
-        if name == "$and" or (name == "$or" and len(condition) == 1):
-            for part in condition:
-                yield from _equalities(part)
-        elif name.startswith("$"):
-            continue
-        elif not is_operators(condition):
-            yield from _plain(name, [condition])
-        elif "$eq" in condition:
-            yield name, condition["$eq"]
-        elif isinstance(condition.get("$in"), list) and len(condition["$in"]) == 1:
-            yield from _plain(name, condition["$in"])
-        elif isinstance(condition.get("$all"), list):
-            yield from _plain(name, condition["$all"])
-
-
-def _plain(name: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
-    for value in values:
-        if not isinstance(value, Regex | re.Pattern) and not is_operators(value):
-            yield name, value
-
-
-def positional_index(query: Document, document: Document, path: list[str]) -> int | None:
-    """The index that `$` stands for: the first item of the array at `path` (split at dots) that the query's
-    own clauses match, in a document that the query matched. None if there is none.
-    """
-    prefix = ".".join(path)
-    clauses = _clauses_below(query, prefix)
-    array: Any = document
-    for part in path:
-        array = array.get(part) if isinstance(array, dict) else None
-    if not clauses or not isinstance(array, list):
-        return None
-    test = compile_query({"$and": clauses})
-    for index, item in enumerate(array):
-        single: Any = [item]
-        for part in reversed(path):
-            single = {part: single}
-        if test(single):
-            return index
-    return None
-
-
-def _clauses_below(query: Document, prefix: str) -> list[Document]:
-    clauses = []
-    for name, condition in query.items():
-        if name == "$and":
-            clauses += [clause for part in condition for clause in _clauses_below(part, prefix)]
-        elif name == prefix or name.startswith(prefix + "."):
-            clauses.append({name: condition})
-    return clauses

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import CommandError, expect
-from .matching import compile_query, positional_index
+from .inferring import positional_index
+from .matching import compile_query
 from .shaping import Shape, compile_shape
 from .values import Document
 
@@ -99,8 +100,10 @@ def _positional(path: str, query: Document) -> _Change:
         raise CommandError(238, f"a positional projection below the top level is not implemented: {path}")
 
     def keep_matched(result: Document, document: Document) -> None:
-        index = positional_index(query, document, parts)
-        if index is None:
+        if not isinstance(document.get(path), list):
+            return  # stays as it is
+        index = positional_index(query, document)
+        if index is None or index >= len(document[path]):
             raise CommandError(
                 51246, "Executor error: positional operator '.$' couldn't find a matching element"
             )

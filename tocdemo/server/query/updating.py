@@ -14,7 +14,8 @@ from typing import Any
 from bson import ObjectId
 
 from ..errors import CommandError
-from .matching import compile_query, equality_fields, positional_index
+from .inferring import equality_fields, positional_index
+from .matching import compile_query
 from .paths import child, set_path
 from .pipelines import compile_update_pipeline
 from .update_operators import CHECKS, OPERATORS, TOP_ONLY
@@ -95,7 +96,7 @@ class Update:
         parts = path.split(".")
         if "$" in parts:
             position = parts.index("$")
-            index = None if inserting else positional_index(self.query, original, parts[:position])
+            index = None if inserting else positional_index(self.query, original)
             if index is None:
                 raise CommandError(2, "The positional operator did not find the match needed from the query.")
             parts[position] = str(index)

@@ -330,3 +330,62 @@ def test_a_projection_has_one_positional_field(client):
     client.d.c.insert_one({"x": [1], "y": [1]})
     query = {"find": "c", "filter": {"x": 1, "y": 1}, "projection": {"x.$": 1, "y.$": 1}}
     assert code_of(client.d, query) == 31276
+
+
+ITEMS = {"_id": 0, "a": [1, 2, 3], "b": [4, 5, 6], "x": [{"y": 1, "z": 3}, {"y": 2, "z": 2}], "n": 7}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"a": 2}, 5),
+        ({"$and": [{"a": 1}, {"a": 2}, {"a": 3}]}, 6),
+        ({"$and": [{"a": 3}, {"a": 2}, {"a": 1}]}, 4),
+        ({"a": {"$all": [3, 1]}}, 4),
+        ({"a": {"$in": [2, 3]}}, 5),
+        ({"$or": [{"a": 2}, {"a": 3}]}, 5),
+        ({"$or": [{"n": 1}, {"a": {"$gt": 2}}]}, 6),
+        ({"a": {"$elemMatch": {"$gt": 1, "$lt": 3}}}, 5),
+        ({"a": {"$gt": 1, "$lt": 3}}, 5),
+        ({"x": {"$elemMatch": {"y": {"$gt": 1}}}}, 5),
+        ({"x.y": 1, "x.z": 2}, 5),
+        ({"n": 7}, None),
+        ({"b": [4, 5, 6]}, None),
+        ({"$nor": [{"a": -1}]}, None),
+        ({"a": {"$ne": 9}}, None),
+    ],
+    ids=str,
+)
+def test_a_positional_field_is_that_of_the_last_clause_about_an_array(client, query, expected):
+    """jstests/core/positional_projection.js; MatchType in expression.h orders the clauses of a filter."""
+    client.d.c.insert_one(ITEMS)
+    if expected is None:
+        assert code_of(client.d, {"find": "c", "filter": query, "projection": {"b.$": 1}}) == 51246
+        with pytest.raises(OperationFailure) as caught:
+            client.d.c.update_one(query, {"$set": {"b.$": 0}})
+        assert caught.value.code == 2
+        return
+    assert client.d.c.find_one(query, {"_id": 0, "b.$": 1}) == {"b": [expected]}
+    client.d.c.update_one(query, {"$set": {"b.$": 0}})
+    assert client.d.c.find_one()["b"] == [value if value != expected else 0 for value in (4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "expected"), [({}, "nope.$", {}), ({"n": 7}, "nope.$", {}), ({"n": 7}, "n.$", {"n": 7})]
+)
+def test_a_positional_field_that_is_no_array_stays_as_it_is(client, query, path, expected):
+    """jstests/core/positional_projection.js."""
+    client.d.c.insert_one(ITEMS)
+    assert client.d.c.find_one(query, {"_id": 0, path: 1}) == expected
+
+
+def test_where_an_expression_is_not_allowed(client):
+    """jstests/core/expr.js; QueryFeatureNotAllowed (224) for an upsert, BadValue below the top level."""
+    query = {"_id": 0, "$expr": {"$eq": ["$a", 5]}}
+    update = {"$set": {"b": 6}}
+    reply = client.d.command({"update": "c", "updates": [{"q": query, "u": update, "upsert": True}]})
+    assert reply["writeErrors"][0]["code"] == 224
+    assert code_of(client.d, {"findAndModify": "c", "query": query, "update": update, "upsert": True}) == 224
+    inner = {"$elemMatch": {"$expr": {"$eq": ["$b", 5]}}}
+    assert code_of(client.d, {"find": "c", "projection": {"a": inner}}) == 2
+    assert code_of(client.d, {"find": "c", "filter": {"a": inner}}) == 2
