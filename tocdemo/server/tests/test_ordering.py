@@ -86,7 +86,9 @@ def test_the_items_of_one_array_are_unique_together(client):
     books.insert_many([{"a": [{"b": 1}, {"c": 2}]}, {"a": [{"b": 1, "c": 2}]}])
     with pytest.raises(BulkWriteError) as caught:
         books.insert_many([{"a": [{"b": 9, "c": 9}, {"b": 1, "c": 2}]}])
-    assert caught.value.details["writeErrors"][0]["code"] == 11000
+    error = caught.value.details["writeErrors"][0]
+    assert (error["code"], error["keyValue"]) == (11000, {"a.b": 1, "a.c": 2})
+    assert "dup key: { a.b: 1, a.c: 2 }" in error["errmsg"]
 
 
 def test_a_missing_field_and_null_are_one_key_but_for_a_sparse_index(client):
