@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tocdemo import bootstrap
-from tocdemo.bootstrap import streams
+from tocdemo.bootstrap import locking, pythons, streams
 from tocdemo.errors import CannotRun, TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,20 +84,58 @@ ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 def test(argv: list[str]) -> int:
     """Run every test and every notebook, on several cores; or give pytest's arguments, and it gets those."""
+    parser = _parser("test", test, epilog="Further arguments go to pytest as they are.")
+    parser.add_argument(
+        "--pythons",
+        action="store_true",
+        help="on each supported Python that is on this machine, in an environment of its own",
+    )
+    parser.add_argument(
+        "--python", action="append", choices=pythons.SUPPORTED, help="the same, on this one (can be repeated)"
+    )
+    options, further = parser.parse_known_args(argv)
+    if options.pythons or options.python:
+        versions = pythons.SUPPORTED if options.pythons else tuple(options.python)
+        return pythons.test(versions, [str(ROOT / "tocdemo"), "test", *(further or ALL_TESTS)])
     bootstrap.add_group("dev")
-    code = _run_child([sys.executable, "-m", "pytest", *(argv or ALL_TESTS)])
+    code = _run_child([sys.executable, "-m", "pytest", *(further or ALL_TESTS)])
     return code if code in (0, 1) else 2
+
+
+def lock(argv: list[str]) -> int:
+    """Lock what the pins pull in, each package with its hashes: `locks/` (asks the package index)."""
+    parser = _parser("lock", lock)
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take the newest versions that the pins allow, not the locked"
+    )
+    options = parser.parse_args(argv)
+    bootstrap.add_group("versions")
+    print(*locking.make(str(ROOT), upgrade=options.upgrade), sep="\n")
+    return 0
 
 
 def build(argv: list[str]) -> int:
     """Build notebooks/ from lessons/, and the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
+    parser.add_argument(
+        "--unmarked", action="store_true", help="list the sentences that claim something and bear no mark"
+    )
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        metavar="LESSON",
+        help="run these notebooks (all, without a name), and record how many seconds they take",
+    )
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import house
 
+    if options.unmarked:
+        return notebooks.tell_unmarked(ROOT)
+    if options.measure is not None:
+        notebooks.measure(ROOT, options.measure)
     return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
 
 
@@ -258,6 +296,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "progress": progress,
     "watch": watch,
     "build": build,
+    "lock": lock,
     "serve": serve,
     "bench": bench,
 }

@@ -5,16 +5,14 @@ the user made is used when it satisfies the pins, and is never changed. One that
 one that is not whole yet.
 """
 
-import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 
 from tocdemo.errors import SetupError
 
-from . import making
+from . import making, pythons
 from .environment import MARKER, STAMP, VERSION, Environment
 from .pins import as_requirements, read_group, read_pins
 from .pins import lacking as _lacking
@@ -158,10 +156,5 @@ def _go_on_as_it_is(environment: Environment, pins: "dict[str, str | None]", err
 
 
 def _newer_python() -> "str | None":
-    """The newest Python on the path that the course runs on; tried, because a shim may lead nowhere."""
-    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
-        name = f"python3.{minor}"
-        with contextlib.suppress(OSError):
-            if shutil.which(name) and subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL) == 0:
-                return name
-    return None
+    """The newest Python on this machine that the course runs on."""
+    return next(filter(None, map(pythons.find, reversed(pythons.SUPPORTED))), None)

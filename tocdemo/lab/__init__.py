@@ -13,6 +13,7 @@ from typing import Any
 
 VERBS = {
     "check": "exercises",
+    "checklist": "taking_home",
     "combination": "running",
     "coverage": "running",
     "database": "running",
@@ -38,6 +39,7 @@ VERBS = {
     "show": "showing",
     "solution": "exercises",
     "source": "showing",
+    "terminal": "taking_home",
     "watch": "watching",
     "workspace": "editing",
 }  # each with the module of this folder that has it
@@ -49,6 +51,7 @@ MAGICS = {
 HANDED_ON = {
     "add": ("tocdemo.explorer.operations", "add"),
     "rename": ("tocdemo.explorer.operations", "rename"),
+    "drivers": ("tocdemo.experiments.drivers", None),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
     "retries": ("tocdemo.experiments.retries", None),
