@@ -120,7 +120,13 @@ def _filter(context: Context, statement: Document) -> Document:
 def _compile_update(context: Context, update: Any, query: Document, statement: Document) -> Update:
     if statement.get("upsert") and "$expr" in query:
         raise CommandError(224, "$expr is not allowed in the query predicate for an upsert")
-    bound = bind_pipeline(update, context.command.get("let"))
+    variables = context.command.get("let")
+    if "c" in statement:
+        if not isinstance(update, list) or not isinstance(statement["c"], dict):
+            raise CommandError(51198, "Constant values may only be specified for pipeline updates")
+        constants = {name: {"$literal": value} for name, value in statement["c"].items()}
+        variables = {**(variables or {}), **constants}
+    bound = bind_pipeline(update, variables)
     return Update(bound, query, statement.get("arrayFilters"))
 
 
