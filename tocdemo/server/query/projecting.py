@@ -84,6 +84,7 @@ def _special(path: str, value: Document) -> _Change:
 def _slice(result: Document, document: Document, path: str, numbers: list[int]) -> None:
     items = document.get(path)
     if not isinstance(items, list):
+        result |= {path: items} if path in document else {}
         return
     if len(numbers) == 1:
         (count,) = numbers
