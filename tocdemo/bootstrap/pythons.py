@@ -28,7 +28,7 @@ def find(version: str) -> "str | None":
     commands = [[sys.executable]] if version == "{}.{}".format(*sys.version_info[:2]) else []
     commands += [[name] for name in [shutil.which("python" + version)] if name]
     commands += [[name] for name in sorted(glob.glob(os.path.join(kept, version + ".*", "bin", "python")))]
-    commands += [["py", "-" + version]] if os.name == "nt" else []
+    commands += [["py", "-" + version]] if shutil.which("py") else []
     return next(filter(None, (_tried(command, version) for command in commands)), None)
 
 

@@ -212,7 +212,8 @@ def _decode(data: bytes, broken: Request | int) -> dict[str, Any]:
         return bson.decode(data, CODEC)
     except (BSONError, ValueError, TypeError, OverflowError, RecursionError) as error:
         broken = broken if isinstance(broken, Request) else Request(broken, {})
-        if "recursion" in str(error):  # bson wraps Python's RecursionError
+        # bson wraps Python's RecursionError: "maximum recursion depth exceeded", or from 3.14 on this.
+        if "recursion" in str(error) or "Stack overflow" in str(error):
             raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
         raise MalformedRequest(broken, f"Invalid BSON: {error}") from None
 

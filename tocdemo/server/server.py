@@ -29,6 +29,8 @@ from .gate import Gate
 from .sessions import LIFETIME_SECONDS
 
 _BACKLOG = 1024
+# On Windows SO_REUSEADDR would let two servers share a port (Python's `asyncio.create_server` says so, too).
+_OWN_PORT = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 _MAX_CONNECTIONS = 1000
 _STALL_SECONDS = 30.0  # for the rest of a frame that began, and for a reply that nobody reads
 _FIRST_PIECE = 16 * 1024  # a larger buffer costs each small frame 2 µs
@@ -100,7 +102,7 @@ class EmbeddedServer:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, _OWN_PORT, 1)
             listener.bind((self.host, self.port))
             listener.listen(_BACKLOG)
         except OSError:

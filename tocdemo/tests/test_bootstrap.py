@@ -249,6 +249,16 @@ def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(pro
     assert installs(project) == 1
 
 
+def test_an_environment_that_is_in_use_on_windows_is_named(tmp_path):
+    error = PermissionError(13, "Access is denied")
+    error.winerror = 5
+    with (
+        pytest.raises(bootstrap.SetupError, match=r"\.venv cannot be replaced while something runs in it"),
+        making._writing(venv(tmp_path)),
+    ):
+        raise error
+
+
 # --- with a lock, with a real pip --------------------------------------------------------------------------
 
 

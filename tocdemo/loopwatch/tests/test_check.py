@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from textwrap import dedent
 
 import pytest
@@ -306,3 +309,12 @@ def test_a_configuration_that_cannot_be_read_stops_the_check(project, capsys):
 def test_the_installed_pytest_asyncio_says_what_a_scope_means(project, version, mark, found):
     root = project(test_it=SCOPED.format(loop="", mark=mark))
     assert [f.rule for f in check(root, installed={"pytest-asyncio": version})] == found
+
+
+def test_what_the_outputs_encoding_does_not_know_is_no_traceback(tmp_path):
+    (tmp_path / "test_\u4e00.py").write_text("import asyncio\n\nLOCK = asyncio.get_event_loop()\n", "utf-8")
+    command = [sys.executable, "-m", "tocdemo.loopwatch", "check", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # as on Windows, in a pipe
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="cp1252")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "test_?.py:3" in done.stdout

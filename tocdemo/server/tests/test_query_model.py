@@ -58,6 +58,16 @@ PATHS = st.sampled_from(["a", "b", "c", "a.x", "b.y", "a.0"])
 
 
 TYPE_NAMES = st.sampled_from([*ORDER, *NUMERIC])
+COMPARISONS = st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte", "$eq"]), SCALARS).map(
+    lambda pair: dict([pair])
+)
+ITEMS = st.one_of(
+    COMPARISONS,
+    st.tuples(SCALARS, SCALARS).map(lambda bounds: {"$gte": bounds[0], "$lt": bounds[1]}),
+    st.dictionaries(
+        NAMES, COMPARISONS | st.booleans().map(lambda there: {"$exists": there}), min_size=1, max_size=2
+    ),
+)
 CONDITIONS = st.one_of(
     st.tuples(st.just("$eq"), VALUES),
     st.tuples(st.just("$ne"), VALUES.filter(lambda value: not isinstance(value, Regex))),
@@ -66,6 +76,10 @@ CONDITIONS = st.one_of(
     st.tuples(st.just("$exists"), st.booleans()),
     st.tuples(st.just("$size"), st.integers(0, 3)),
     st.tuples(st.just("$type"), TYPE_NAMES),
+    st.tuples(st.just("$all"), st.lists(PLAIN | NO_REGEX, max_size=2)),
+    st.tuples(st.just("$mod"), st.tuples(st.sampled_from([2, 3, -3]), st.integers(-2, 2)).map(list)),
+    st.tuples(st.just("$regex"), st.sampled_from(["a", "^b", r"\.$", "é"])),
+    st.tuples(st.just("$elemMatch"), ITEMS),
 ).map(lambda pair: dict([pair]))
 CLAUSES = st.tuples(PATHS, CONDITIONS | CONDITIONS.map(lambda condition: {"$not": condition})).map(
     lambda pair: dict([pair])
@@ -85,6 +99,19 @@ UPDATES = st.one_of(
     st.tuples(st.sampled_from(["$inc", "$mul"]), NUMBERS),
     st.tuples(st.just("$pop"), st.sampled_from([1, -1])),
     st.tuples(st.just("$pull"), PLAIN),
+    st.tuples(st.just("$pullAll"), st.lists(VALUES, max_size=2)),
+    st.tuples(st.just("$addToSet"), st.lists(VALUES, max_size=3).map(lambda several: {"$each": several})),
+    st.tuples(
+        st.just("$push"),
+        st.fixed_dictionaries(
+            {"$each": st.lists(VALUES, max_size=3)},
+            optional={
+                "$position": st.integers(-3, 3),
+                "$sort": st.sampled_from([1, -1]),
+                "$slice": st.integers(-3, 3),
+            },
+        ),
+    ),
 )
 
 
