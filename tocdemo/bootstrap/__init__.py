@@ -127,7 +127,12 @@ def hand_over(python: str, argv: "list[str]") -> int:
         # Ctrl-C waits until the other interpreter can answer it with a sentence.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(python, command)
-    return subprocess.call(command)
+    # On Windows the console sends Ctrl-C to both. A no-op function, not SIG_IGN: it is the child's affair.
+    interrupt = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call(command)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def end_hand_over() -> None:

@@ -55,6 +55,7 @@ HANDED_ON = {
     "drivers": ("tocdemo.experiments.drivers", None),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "one_loop": ("tocdemo.experiments.one_loop", None),
     "retries": ("tocdemo.experiments.retries", None),
     "ways": ("tocdemo.experiments.ways", None),
 }

@@ -249,6 +249,21 @@ def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(pro
     assert installs(project) == 1
 
 
+def test_on_windows_ctrl_c_is_the_affair_of_the_python_that_was_handed_over_to(monkeypatch):
+    before, during = signal.getsignal(signal.SIGINT), []
+
+    def call(command: list[str]) -> int:
+        during.append(signal.getsignal(signal.SIGINT))
+        return 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        patched.setattr(subprocess, "call", call)
+        assert bootstrap.hand_over("python", ["start"]) == 3
+    assert during[0] not in (before, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_an_environment_that_is_in_use_on_windows_is_named(tmp_path):
     error = PermissionError(13, "Access is denied")
     error.winerror = 5
