@@ -163,13 +163,14 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from tocdemo.runner import suite
     from tocdemo.runner.options import RunOptions
+    from tocdemo.runner.progress import on_a_line
     from tocdemo.runner.result import Counts
     from tocdemo.subject import faults
 
     expected = Counts.parse(options.expect) if options.expect else None
     files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
     how = RunOptions(each=options.each, only=options.only, backend=options.backend)
-    result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
+    result = suite.run_copy(files, options=how, on_progress=on_a_line(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
     return 0 if result.is_as(expected) else 1
 
@@ -186,12 +187,13 @@ def matrix(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     from tocdemo.experiments import matrix as measuring
+    from tocdemo.runner.progress import on_a_line
 
     if options.versions:
         if options.backend:
             parser.error("--versions brings its own drivers: leave --backend out")
         return _versions(as_json=options.json)
-    result = measuring.measure(options.backend, on_progress=_progress(options.json))
+    result = measuring.measure(options.backend, on_progress=on_a_line(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result)
     return 0 if result.whole else 1
 
@@ -200,8 +202,9 @@ def _versions(as_json: bool) -> int:
     if shutil.which("uv") is None:
         bootstrap.add_group("versions")
     from tocdemo.experiments import versions
+    from tocdemo.runner.progress import on_a_line
 
-    measured = versions.measure(_progress(as_json))
+    measured = versions.measure(on_a_line(as_json))
     if not any(pair.why for pair in measured.pairs):
         versions.record(measured)
     print(json.dumps(measured.to_json(), indent=2) if as_json else measured)
@@ -284,17 +287,6 @@ def check(argv: list[str]) -> int:
 def watch(argv: list[str]) -> int:
     """Follow the files in this terminal: save one in your editor, and the grid is there."""
     return _main_of("tocdemo.course.watch", argv)
-
-
-def _progress(quiet: bool) -> Callable[[int, int, float], None]:
-    """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
-    from tocdemo.runner.progress import silent
-
-    def show(done: int, total: int, left: float) -> None:
-        end = "\r" if done < total else "\r\033[K"
-        print(f"{done} of {total}, about {left:.0f} s left \033[K", end=end, file=sys.stderr, flush=True)
-
-    return silent if quiet or not sys.stderr.isatty() else show
 
 
 def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:
