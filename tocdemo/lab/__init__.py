@@ -17,6 +17,7 @@ VERBS = {
     "combination": "running",
     "coverage": "running",
     "database": "running",
+    "doctor": "machine",
     "expected": "showing",
     "explain": "running",
     "five_ways": "running",

@@ -32,6 +32,7 @@ CELLS = (
     "from tocdemo.explorer.operations import add, replace_toc\n"
     "lab.lesson('03_the_async_fixture')",
     "lab.map()",
+    "lab.doctor()",
     "run = lab.run(guess=lab.guess(passed=28))\nrun",
     "run.timeline()",
     "run.who_holds_what()",
