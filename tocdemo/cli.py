@@ -118,11 +118,24 @@ def build(argv: list[str]) -> int:
     """Build notebooks/ from lessons/, and the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
+    parser.add_argument(
+        "--unmarked", action="store_true", help="list the sentences that claim something and bear no mark"
+    )
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        metavar="LESSON",
+        help="run these notebooks (all, without a name), and record how many seconds they take",
+    )
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
     from tocdemo.course import house
 
+    if options.unmarked:
+        return notebooks.tell_unmarked(ROOT)
+    if options.measure is not None:
+        notebooks.measure(ROOT, options.measure)
     return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
 
 

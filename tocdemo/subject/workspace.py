@@ -218,7 +218,7 @@ class Workspace:
             return False
         if path in sources.neighbours():
             return text != sources.neighbours()[path]
-        return path not in sources.mended() or faults.faults_in(path, text) is None
+        return path not in sources.fixed() or faults.faults_in(path, text) is None
 
     def _differs(self, path: str, wanted: str, record: Mapping) -> bool:
         """Whether somebody edited the file since the course put it there."""
@@ -274,4 +274,4 @@ def _digest(text: str) -> str:
 
 def _course_text(path: str, start: Start) -> str:
     """Return what the course has for a file, whatever its state: when that changes, the course did."""
-    return start.given.get(path) or sources.mended().get(path) or start.files[path]
+    return start.given.get(path) or sources.fixed().get(path) or start.files[path]
