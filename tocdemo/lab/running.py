@@ -263,9 +263,12 @@ def guess(
     return Counts(passed or 0, failed or 0, errors or 0) if counted else None
 
 
-def script(code: str, expect: str | None = None) -> worker.Script:
-    """Run Python code in a process of its own, and show what it printed; `expect` is its expected error."""
-    return worker.script(inspect.cleandoc(code), expect)
+def script(code: str, expect: str | None = None, may_fail: bool = False) -> worker.Script:
+    """Run Python code in a process of its own, and show what it printed; `expect` is its expected error.
+
+    With `may_fail` it may end as it will: for a cell that is not to say the result before it is run.
+    """
+    return worker.script(inspect.cleandoc(code), expect, may_fail)
 
 
 @contextlib.contextmanager

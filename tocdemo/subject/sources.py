@@ -1,4 +1,4 @@
-"""The backend's files as text: the one version that the package holds, which is the mended one.
+"""The backend's files as text: the one version that the package holds, which is the fixed one.
 
 It knows where the package keeps the backend, and nothing about what is wrong with it.
 """
@@ -31,15 +31,15 @@ _WHILE_OPEN = (0.02, 0.1, 0.5) if os.name == "nt" else ()  # seconds between att
 
 
 @cache
-def mended() -> Mapping[str, str]:
-    """Return the mended backend: a text for each path (with `/`, relative to the backend's folder)."""
+def fixed() -> Mapping[str, str]:
+    """Return the fixed backend: a text for each path (with `/`, relative to the backend's folder)."""
     app = (path.relative_to(BACKEND).as_posix() for path in BACKEND.glob("app/**/*.py"))
     return _texts([*app, *_TEST_FILES])
 
 
 @cache
 def neighbours() -> Mapping[str, str]:
-    """Return the neighbours' tests, as `mended` does. No fault changes them."""
+    """Return the neighbours' tests, as `fixed` does. No fault changes them."""
     return _texts([*NEIGHBOURS, *_PACKAGES])
 
 

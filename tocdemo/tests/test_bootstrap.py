@@ -702,6 +702,20 @@ def test_a_running_python_that_satisfies_the_pins_is_used_as_it_is(tmp_path, mon
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.parametrize("origin", [None, "elsewhere"])
+def test_where_only_the_project_is_missing_or_another_copy_this_one_goes_first(tmp_path, monkeypatch, origin):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["more", str(tmp_path)]))
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
+    put(tmp_path / "site", "some-thing", "1.0")
+    if origin:
+        put(tmp_path / "site", "tocdemo", "0.1", origin)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    assert bootstrap.ready_python() is None
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "more"])
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_another_clone_in_the_running_python_does_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path / "this"))
     put(tmp_path / "site", "tocdemo", "0.1", str(tmp_path / "other"))

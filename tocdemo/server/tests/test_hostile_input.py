@@ -254,7 +254,7 @@ def test_mutated_frames_neither_crash_nor_stop_the_server(replica_set):
             wire = wire or Wire(replica_set)
             data = mutate(chance, chance.choice(SEEDS))
             with contextlib.suppress(OSError):  # the server may have hung up already
-                # The length is mended mostly, or few would get past it.
+                # The length is fixed mostly, or few would get past it.
                 if chance.random() < 0.8 and len(data) >= 16:
                     wire.send(struct.pack("<i", len(data)) + data[4:] + message(PING, request_id=99))
                 else:

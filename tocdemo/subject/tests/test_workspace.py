@@ -93,8 +93,8 @@ def test_a_lesson_never_touches_anothers_files(own):
 def test_what_changed_in_the_course_is_told_and_an_edit_is_kept(own, monkeypatch):
     own.open(INCIDENT)
     mine = edit(own, sources.CONFTEST)
-    newer = {path: text + "\n# newer\n" for path, text in sources.mended().items()}
-    monkeypatch.setattr(sources, "mended", lambda: newer)
+    newer = {path: text + "\n# newer\n" for path, text in sources.fixed().items()}
+    monkeypatch.setattr(sources, "fixed", lambda: newer)
     report = own.open(Start())
     assert f"{sources.CONFTEST} has changed in the course: yours is kept" in str(report)
     assert f"{sources.APP} has changed in the course: here is the new one" in str(report)

@@ -5,7 +5,7 @@ A claim is a function from the evidence to parts, by the name that the manifest 
 
 from functools import partial
 
-from . import fixture, newdriver, orders, project, references, script, starter, suite, written_tests
+from . import fixture, newdriver, orders, project, references, script, starter, suite, together, written_tests
 from .evidence import Claim, Evidence, Unjudged
 
 CLAIMS: dict[str, Claim] = {
@@ -52,6 +52,8 @@ CLAIMS: dict[str, Claim] = {
     "new-driver-two-writes": newdriver.together,
     "suite-whole-new-driver": newdriver.suite_whole,
     "suite-whole-on-both": newdriver.suite_whole_on_both,
+    "all-pass-together": together.all_pass,
+    "join-stores-a-user": together.join_stores,
     "starter-runs-tests": starter.runs_tests,
     "starter-uses-thread": starter.uses_thread,
     "starter-patches-nothing": starter.patches,

@@ -24,11 +24,12 @@ _OPERATION = "update_toc_with_transaction"
 def closes(evidence: Evidence) -> list[Part]:
     """The client that the fixture makes for a test is closed when the test has ended."""
     own = _run(evidence, STANDALONE)
-    made = [each for each in own.clients if each["test"] and each["phase"] == "setup"]
+    for_tests = [each for each in own.clients if each["test"] and each["phase"] == "setup"]
+    made = [each for each in for_tests if each["driver"] == "pymongo"]
+    if for_tests and not made:
+        return []  # all are Motor's, of which this claim knows nothing
     if not made:
-        failures = own.failures()
-        why = f": {failures[0].get('error')}" if failures else ""
-        return [_at_fixture(evidence, f"no client was seen to be made for a test{why}")]
+        return [_at_fixture(evidence, f"no client was seen to be made for a test{_why(own)}")]
     left = [each for each in made if each["closed"] is None]
     if left:
         place = left[0]["asked"] or left[0]["above"]
@@ -55,7 +56,8 @@ def makes_clients(evidence: Evidence) -> list[Part]:
     wanted[f"by `{FIXTURE}`"] = not any(each["phase"] == "setup" for each in made)
     missing = [when for when, lacking in wanted.items() if lacking]
     if missing:
-        return [_at_function(evidence, "make_client", f"no `AsyncMongoClient` is made {missing[0]}")]
+        sentence = f"no `AsyncMongoClient` is made {missing[0]}{_why(runs[0])}"
+        return [_at_function(evidence, "make_client", sentence)]
     return [Part(True, "Every client is an `AsyncMongoClient`.", DRIVER)]
 
 
@@ -166,6 +168,12 @@ def suite_whole_on_both(evidence: Evidence) -> list[Part]:
     return parts
 
 
+def _why(own: SuiteRun) -> str:
+    """Return the first error of a run, after a colon, if there is one."""
+    failures = own.failures()
+    return f": {failures[0].get('error')}" if failures else ""
+
+
 def _on(backend: str, sentence: str) -> str:
     return f"On {_TOPOLOGY[backend]}, {sentence[0].lower()}{sentence[1:]}"
 
@@ -180,12 +188,12 @@ def _parts(evidence: Evidence) -> dict[str, dict[str, Any]]:
 
 def _at_fixture(evidence: Evidence, sentence: str) -> Part:
     return evidence.text(sources.CONFTEST).part(
-        False, f"{sentence}.", _line(evidence, sources.CONFTEST, FIXTURE)
+        False, f"{sentence.rstrip('.')}.", _line(evidence, sources.CONFTEST, FIXTURE)
     )
 
 
 def _at_function(evidence: Evidence, name: str, sentence: str) -> Part:
-    return evidence.text(DRIVER).part(False, f"{sentence}.", _line(evidence, DRIVER, name))
+    return evidence.text(DRIVER).part(False, f"{sentence.rstrip('.')}.", _line(evidence, DRIVER, name))
 
 
 def _line(evidence: Evidence, path: str, name: str) -> int | None:

@@ -32,10 +32,10 @@ class Clients(Spies):
             frame = caller()
             places = {"place": self.notes.place_above(frame)}
             places["above"] = self.notes.place_above(frame, but=GO_BETWEENS)
-            self._clients.append(client)
             when = {"test": self.test, "phase": self.phase}
+            make(client, *args, **options)  # one that fails has made no client
+            self._clients.append(client)
             self.made.append({"driver": driver, **places, **when, "asked": None, "closed": None})
-            make(client, *args, **options)
 
         kind.__init__ = spying_init
 
