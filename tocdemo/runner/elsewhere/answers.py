@@ -50,7 +50,10 @@ def recording_of(told: Mapping[str, Any]) -> Recording:
 
 
 def _part(kind: type, told: Mapping[str, Any]) -> Any:
-    values = {name: Place(**value) if name in _PLACES and value else value for name, value in told.items()}
+    values: dict[str, Any] = dict(told)
+    for name in _PLACES:
+        if values.get(name):
+            values[name] = Place(**values[name])
     if "phases" in values:
         values["phases"] = {phase: tuple(times) for phase, times in values["phases"].items()}
     return kind(**values)

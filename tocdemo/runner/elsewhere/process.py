@@ -6,6 +6,7 @@ It knows the process, its clock and its end; what happens in there is the agent'
 import contextlib
 import dataclasses
 import json
+import re
 import subprocess
 import tempfile
 import time
@@ -115,7 +116,8 @@ class _Process:
         if self._end is None:
             return self._ended(told, clock.expired, interrupted, child.returncode, words)
         if self._end["why"] and not (self.collect and self.nodes):
-            raise CannotRun(self._end["why"])
+            hint = _path_hint(self._end["why"], interpreters.project_of(self.call.folder))
+            raise CannotRun(f"{self._end['why']}{f' {hint}' if hint else ''}")
         return self._whole(self._end, time.perf_counter() - begin)
 
     @contextlib.contextmanager
@@ -184,9 +186,13 @@ class _Process:
             self.call.options.heading,
             text=end["text"],
             note=end["note"],
-            remark=" ".join(filter(None, (self._by, end["remark"]))),
+            remark=" ".join(filter(None, (self._by, end["remark"], self._hint(results)))),
             recording=recording,
         )
+
+    def _hint(self, results: Sequence[TestResult]) -> str:
+        project = interpreters.project_of(self.call.folder)
+        return next(filter(None, (_path_hint(each.error, project) for each in results)), "")
 
     def _ended(self, told: Told, expired: bool, interrupted: bool, code: int, words: str) -> Run:
         """Return what is known of a run whose process is gone. Raises CannotRun when that is nothing."""
@@ -202,6 +208,17 @@ class _Process:
         run = told.run(expired, "it was interrupted" if interrupted else how)
         last = f"Its last words: {_last(words)}" if words else ""
         return dataclasses.replace(run, text=words, remark=" ".join(filter(None, (self._by, last))))
+
+
+def _path_hint(error: str, project: Path) -> str:
+    """Say why a module that lies in the project's folder is not found, if that is what an error tells."""
+    missing = re.search(r"ModuleNotFoundError: No module named '(\w+)", error)
+    if missing is None or not any((project / name).exists() for name in (missing[1], f"{missing[1]}.py")):
+        return ""
+    return (
+        f"{missing[1]} lies in {project}: `python -m pytest` looks there for modules, `pytest` does not. The "
+        f"suite ran as by `pytest`; with `pythonpath = .` in the settings of pytest both find it."
+    )
 
 
 def _last(words: str) -> str:

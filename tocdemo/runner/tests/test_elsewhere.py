@@ -256,6 +256,20 @@ def test_a_file_that_cannot_be_imported_is_a_result(tmp_path, python):
     assert next(iter(found.error_lines)) == "ModuleNotFoundError: No module named 'nothing_there'"
 
 
+@pytest.mark.parametrize("file", ["conftest.py", "tests/test_it.py"])
+def test_a_module_that_only_python_m_pytest_finds_is_told_of(tmp_path, python, file):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    (tmp_path / "tests" / "test_it.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / file).write_text("import app.main\n")
+    try:
+        said = run(tmp_path, python).remark
+    except CannotRun as error:
+        said = str(error)
+    assert f"app lies in {tmp_path}: `python -m pytest` looks there for modules, `pytest` does not" in said
+
+
 # --- which Python
 
 
