@@ -18,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def child(monkeypatch):
-    """Note the commands that would be started, and let each end with the code that the test sets."""
+def child(monkeypatch, tmp_path):
+    """Note the commands that would be started, and let each end with the code that the test sets.
+
+    The copies of the lessons are made in a folder of the test's own: other tests look at the learner's.
+    """
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     started = []
 
     def run_child(command: list[str], env: dict | None = None) -> int:
@@ -60,10 +64,10 @@ def test_test_without_arguments_runs_all_on_several_cores(child):
     assert child.started == [[sys.executable, "-m", "pytest", *cli.ALL_TESTS]]
 
 
-def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child):
+def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child, tmp_path):
     assert cli.main(["start", "--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"]) == 0
     (command,) = child.started
-    assert f"--ServerApp.root_dir={ROOT}" in command
+    assert f"--ServerApp.root_dir={tmp_path}" in command
     assert "--LabApp.default_url=/lab/tree/workspace/00_start_here.ipynb" in command
     assert {"--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"} <= set(command)
     assert not any("token" in argument for argument in command)
@@ -83,7 +87,6 @@ def test_start_on_a_busy_port_says_so_in_one_line(child, capsys, monkeypatch):
 
 
 def test_start_can_prepare_alone_or_become_a_hubs_server(child, monkeypatch, tmp_path):
-    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "/the/hub/says")
     monkeypatch.delenv("JUPYTERHUB_DEFAULT_URL", raising=False)
     became = []
@@ -118,7 +121,7 @@ def test_start_says_how_long_it_takes_and_when_jupyterlab_is_there(child, capsys
     assert re.search(r"JupyterLab starts: about \d+ s, as last time", capsys.readouterr().err)
 
 
-def test_start_says_which_program_is_not_there(capsys):
+def test_start_says_which_program_is_not_there(child, capsys):
     assert cli.main(["start", "--run", "no-such-program"]) == 2
     assert "there is no program no-such-program here" in capsys.readouterr().err
 
@@ -265,7 +268,7 @@ def test_a_home_that_cannot_be_written_to_is_replaced(child, monkeypatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.setattr(
-        lessons.os, "access", lambda path, mode: "home" not in str(path) and access(path, mode)
+        lessons.os, "access", lambda path, mode: Path(path) != tmp_path / "home" and access(path, mode)
     )
     monkeypatch.delenv("JUPYTER_RUNTIME_DIR", raising=False)
     assert cli.main(["start"]) == 0
