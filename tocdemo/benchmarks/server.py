@@ -217,7 +217,7 @@ def measure_memory() -> float | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, encoding="utf-8", check=True)
     return float(done.stdout)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from tocdemo.errors import SetupError
 
-from . import words
+from . import locks, words
 from .environment import Environment
 from .pins import as_requirements
 from .words import say
@@ -60,26 +60,51 @@ def install(
     what = f" of the group `{group}`" if group else ""
     packages, by = "1 package" if number == 1 else f"{number} packages", "pip" if uv is None else "uv"
     say(f"installing {packages}{what} and what they need, with {by}: once, and it may take a minute")
-    if uv is not None and _uv_installs(uv, environment, pins, keep_open, anew):
+    steps, no_wheel = _steps(environment, pins, locks.path(environment.root, group))
+    if no_wheel:
+        say(words.NO_WHEEL.format(", ".join(no_wheel)))
+    if uv is not None and _uv_installs(uv, environment, steps, keep_open, anew):
         return
     command = [environment.python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     # Python compiles what it imports: compiling all of it beforehand took longer than the first start gains.
-    command += ["--progress-bar", "off", "--no-compile", *_arguments(environment, pins)]
-    if not ends_well(command, environment, keep_open):
-        raise SetupError(words.why_pip_failed(environment.log))
+    command += ["--progress-bar", "off", "--no-compile"]
+    if not end_well([[*command, *step] for step in steps], environment, keep_open):
+        raise SetupError(words.why_pip_failed(environment.log, no_wheel))
+
+
+def _steps(
+    environment: Environment, pins: "dict[str, str | None]", lock: str
+) -> "tuple[list[list[str]], list[str]]":
+    """The arguments of each call of an installer, and what of it has to be built.
+
+    By the lock: pip takes no folder together with hashes, so the project comes after what builds it.
+    """
+    lacking = environment.lacking(pins)
+    beyond = locks.beyond(lock, {name: pins[name] for name in lacking})
+    if beyond:
+        name = os.path.relpath(lock, environment.root)
+        say(f"{name} does not have {', '.join(beyond)}: no hash is compared")
+    if beyond or not os.path.exists(lock):
+        # All pins, so that none is changed for the sake of another.
+        pinned = as_requirements(pins, [name for name, version in pins.items() if version is not None])
+        return [[*pinned, *(["-e", "."] if "tocdemo" in lacking else [])]], []
+    steps = [["--no-deps", "--require-hashes", "-r", lock]]
+    if "tocdemo" in lacking:
+        steps.append(["--no-deps", "--no-build-isolation", "-e", "."])
+    return steps, locks.without_wheel(environment.python, lock)
 
 
 def _uv_installs(
     uv: str,
     environment: Environment,
-    pins: "dict[str, str | None]",
+    steps: "list[list[str]]",
     keep_open: "tuple",
     anew: "Callable[[], None] | None",
 ) -> bool:
     """Install with uv; when that fails, say so, and leave an environment that pip can go on with."""
     before = environment.last_change()
-    command = [uv, "pip", "install", "--python", environment.python, *_arguments(environment, pins)]
-    if ends_well(command, environment, keep_open):
+    command = [uv, "pip", "install", "--python", environment.python]
+    if end_well([[*command, *step] for step in steps], environment, keep_open):
         return True
     why, half_way = words.last_line(environment.log), environment.last_change() != before
     if half_way and anew is None:
@@ -100,20 +125,22 @@ def _uv(environment: Environment) -> "str | None":
     return None if _PIP_INDEX.search(told.decode(errors="replace")) else uv
 
 
-def _arguments(environment: Environment, pins: "dict[str, str | None]") -> "list[str]":
-    """All pins, so that none is changed for the sake of another; the project only when it is lacking."""
-    pinned = as_requirements(pins, [name for name, version in pins.items() if version is not None])
-    editable = [name for name in environment.lacking(pins) if pins[name] is None]
-    return [*pinned, *(["-e", "."] if editable else [])]
+def end_well(commands: "list[list[str]]", environment: Environment, keep_open: "tuple") -> bool:
+    """Run installers, one after the other, in the project's root, their output into one log."""
+    started = time.monotonic()
+    open(environment.log, "w", encoding="utf-8").close()
+    if not all(_ends_well(command, environment, keep_open, started) for command in commands):
+        return False
+    say(f"installed in {time.monotonic() - started:.0f} s")
+    return True
 
 
-def ends_well(command: "list[str]", environment: Environment, keep_open: "tuple") -> bool:
-    """Run an installer in the project's root, against which `-e .` resolves, its output into a log."""
+def _ends_well(command: "list[str]", environment: Environment, keep_open: "tuple", started: float) -> bool:
     told = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     told["PIP_USER"] = "0"
     # pip's own 5 take more than a minute to say that there is no network.
     told.setdefault("PIP_RETRIES", "2")
-    with open(environment.log, "w", encoding="utf-8") as file:
+    with open(environment.log, "a", encoding="utf-8") as file:
         try:
             installer = subprocess.Popen(
                 command,
@@ -128,7 +155,7 @@ def ends_well(command: "list[str]", environment: Environment, keep_open: "tuple"
             file.write(f"{command[0]}: {error.strerror}")
             return False
     try:
-        _watch(installer, environment.log)
+        _watch(installer, environment.log, started)
     except BaseException:
         installer.terminate()
         installer.wait()
@@ -136,9 +163,9 @@ def ends_well(command: "list[str]", environment: Environment, keep_open: "tuple"
     return installer.returncode == 0
 
 
-def _watch(installer: "subprocess.Popen", log: str) -> None:
+def _watch(installer: "subprocess.Popen", log: str, started: float) -> None:
     """Show how far it is until it ends: one changing line in a terminal, a line every 15 s elsewhere."""
-    terminal, started, shown = sys.stderr.isatty(), time.monotonic(), time.monotonic()
+    terminal, shown = sys.stderr.isatty(), time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             installer.wait(0.5)
@@ -151,5 +178,3 @@ def _watch(installer: "subprocess.Popen", log: str) -> None:
             sys.stderr.flush()
     if terminal:
         sys.stderr.write("\r\033[K")
-    if installer.returncode == 0:
-        say(f"installed in {time.monotonic() - started:.0f} s")

@@ -15,6 +15,7 @@ from . import installing
 from .environment import MARKER, VERSION, Environment
 from .words import AGAIN, say
 
+_IN_USE = (5, 32)  # Windows' ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION: it moves no open file
 _REPLACED = "replaced"  # where the old one lies, in the new one, until it is deleted
 
 
@@ -125,6 +126,11 @@ def _writing(environment: Environment):
     try:
         yield
     except OSError as error:
+        if getattr(error, "winerror", None) in _IN_USE:
+            raise SetupError(
+                f"{environment.folder} cannot be replaced while something runs in it, or reads it; "
+                f"end JupyterLab and what else that is, {AGAIN}"
+            ) from error
         raise SetupError(
             f"cannot write the environment {environment.folder}: {error.strerror or error}; make it writable "
             f"(with 1 GB free), or copy the project to a folder of your own, {AGAIN}"

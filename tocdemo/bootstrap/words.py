@@ -6,18 +6,31 @@ It reads their log, and parses on Python 3.6; it knows nothing of how they are s
 import os
 import re
 import sys
+from collections.abc import Sequence
+
+from .locks import FOLDER
 
 AGAIN = "then run the same command again."
+NO_WHEEL = (
+    "there is no ready-made package (wheel) for this system of {}: pip has to build it, "
+    "which may need a compiler"
+)
 OLDEST, NEWEST = (3, 11), (3, 14)  # the Pythons that the course is tested with
 
 _FULL = re.compile(r"No space left on device|No usable temporary directory|Disk quota exceeded")
+_OTHER_HASH = re.compile(r"DO NOT MATCH THE HASHES.*\n\s*(\S+)")
 _NO_NETWORK = re.compile(r"connection broken by|ConnectTimeout|NewConnectionError|Max retries|ProxyError")
 
 
 def last_line(log: str) -> str:
     """Return the last error that an installer wrote, or its last line."""
     with open(log, encoding="utf-8", errors="replace") as file:
-        lines = [line.strip() for line in file if line.strip()]
+        return last_error(file.read())
+
+
+def last_error(text: str) -> str:
+    """Return the last error in what an installer wrote, or its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or ["no output"])[-1]
 
@@ -35,10 +48,16 @@ def no_room() -> str:
     return f"there is no room left, here or in {temporary}; make 1 GB free, or set TMPDIR, {AGAIN}"
 
 
-def why_pip_failed(log: str) -> str:
-    """Return why pip failed, and what to do."""
+def why_pip_failed(log: str, without_wheel: "Sequence[str]" = ()) -> str:
+    """Return why pip failed, and what to do. `without_wheel` names what it had to build."""
     with open(log, encoding="utf-8", errors="replace") as file:
         text = file.read()
+    other = _OTHER_HASH.search(text)
+    if other:
+        return (
+            f"the package index gave another file for {other.group(1)} than those whose hashes {FOLDER} "
+            f"has, so it was not installed; take another index or mirror, {AGAIN} (pip's words: {log})"
+        )
     if _NO_NETWORK.search(text):
         return (
             "pip cannot reach its package index; check the network, and pip's proxy and index settings, "
@@ -50,6 +69,8 @@ def why_pip_failed(log: str) -> str:
     remedy = f"mend that, {AGAIN}"
     if sys.version_info[:2] > NEWEST:
         remedy = "this Python is newer than those the course is tested with: take {}.{}".format(*NEWEST)
+    elif without_wheel:
+        remedy = f"{NO_WHEEL.format(', '.join(without_wheel))}; {remedy}"
     return f"pip could not install the requirements: {errors[0][7:]}; {remedy} (pip's words: {log})"
 
 

@@ -8,13 +8,18 @@ metadata: `run="together"` (the cell shows a run; its id is the run's name in co
 `expected="closed"` (it shows an expected error), `id="name"` (just an id), `tags=["raises-exception"]`,
 `jupyter={"source_hidden": true}`. Python that is only to be read stands in ```` ```python .noeval ````. Two
 blank lines start a new text cell. Links to other lessons (`01_x.md`) and images (`images/x.png`) work in the
-text and in the notebook.
+text and in the notebook. `[^name]` marks what a sentence rests on (see `prose.marks`), and `{minutes:01_x}`
+is how long a lesson takes (see `prose.minutes`).
 """
 
 import hashlib
 import json
+import platform
 import re
+import tempfile
+import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +29,9 @@ from nbformat import NotebookNode
 
 from tocdemo.subject import sources
 
+from . import jupyter
 from .manifest import CELL_ID, CourseError, Lesson, load
+from .prose import marks, minutes, unmarked
 
 MANIFEST = "lessons/course.toml"
 _KERNEL = {
@@ -37,17 +44,21 @@ _LESSON_LINK = re.compile(r"(\]\(|href=\")(\w+)\.md\b")
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"(?<![\[`])`([\w./-]+\.\w+)`(?![\]`])")
 _IMAGE = re.compile(r"(\]\(|src=\")(images/[^)\"\s]+)")
+_MINUTES = re.compile(r"\{minutes:(\w+)\}")
 
 
-# --- the two commands --------------------------------------------------------------------------------------
+# --- the commands ------------------------------------------------------------------------------------------
 
 
 def build(root: Path) -> int:
     """Write the notebooks of all lessons below `root`; keep a copy of any that was edited. Return 0.
 
-    Raises `CourseError` when the manifest or a text is not as it should be; nothing is written then.
+    Raises `CourseError` when the manifest or a text is not as it should be, or a source does not say what it
+    is quoted for; nothing is written then.
     """
     lessons = load(root / MANIFEST)
+    for why in marks.untrue(root, marks.sources(root)):
+        raise CourseError(why)
     built = {_path(root, lesson): notebook_text(root, lesson, lessons) for lesson in lessons}
     for path in _leftovers(root, lessons):
         path.unlink()
@@ -83,6 +94,7 @@ def differences(root: Path) -> list[str]:
     found = [
         f"{path.relative_to(root)}: its lesson is not in {MANIFEST}" for path in _leftovers(root, lessons)
     ]
+    found += marks.untrue(root, marks.sources(root))
     for lesson in lessons:
         path = _path(root, lesson)
         wanted = nbformat.reads(notebook_text(root, lesson, lessons), as_version=4)
@@ -93,11 +105,56 @@ def differences(root: Path) -> list[str]:
     return found
 
 
+def measure(root: Path, slugs: Sequence[str] = ()) -> int:
+    """Run the notebooks of the lessons (of all, without `slugs`), and record the seconds that each ran.
+
+    Recorded, and not measured at each build: a build is the same bytes every time, and takes seconds.
+    """
+    lessons = load(root / MANIFEST)
+    recorded = minutes.recorded(root)
+    unknown = set(slugs) - {lesson.slug for lesson in lessons}
+    if unknown:
+        raise CourseError(f"{MANIFEST} names no lesson {', '.join(sorted(unknown))}")
+    seconds = {lesson.slug: recorded.get(lesson.slug, 0.0) for lesson in lessons}
+    for lesson in lessons:
+        if not slugs or lesson.slug in slugs:
+            seconds[lesson.slug] = _seconds(notebook_text(root, lesson, lessons, seconds))
+            print(f"{lesson.slug}: {seconds[lesson.slug]:.1f} s", flush=True)
+    done = {slug: value for slug, value in seconds.items() if value}
+    where = f"Python {platform.python_version()}, {platform.system()}, {datetime.now():%Y-%m-%d}"
+    sources.write_file(root / minutes.SECONDS, minutes.record_text(done, where))
+    return 0
+
+
+def _seconds(text: str) -> float:
+    with tempfile.TemporaryDirectory(prefix="tocdemo-measure-") as folder:
+        started = time.perf_counter()
+        jupyter.execute(nbformat.reads(text, as_version=4), Path(folder).resolve())
+        return time.perf_counter() - started
+
+
+def tell_unmarked(root: Path) -> int:
+    """Print the sentences of the lessons that claim something and bear no mark. Return 0."""
+    for lesson in load(root / MANIFEST):
+        path = Path("lessons") / f"{lesson.slug}.md"
+        for sentence in unmarked.unmarked((root / path).read_text(encoding="utf-8")):
+            print(f"{path}:{sentence.line}: {sentence.words}")
+    return 0
+
+
 # --- from text to notebook ---------------------------------------------------------------------------------
 
 
-def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> str:
-    """Return the notebook file of one lesson; `lessons` are all, in order, for the links at its end."""
+def notebook_text(
+    root: Path,
+    lesson: Lesson,
+    lessons: tuple[Lesson, ...],
+    seconds: Mapping[str, float] | None = None,
+) -> str:
+    """Return the notebook file of one lesson; `lessons` are all, in order, for the links at its end.
+
+    `seconds` is what the cells of each lesson ran; without it, what is recorded.
+    """
     source = root / "lessons" / f"{lesson.slug}.md"
     try:
         text = source.read_text(encoding="utf-8")
@@ -110,17 +167,34 @@ def notebook_text(root: Path, lesson: Lesson, lessons: tuple[Lesson, ...]) -> st
         )
     slugs = {other.slug for other in lessons}
     _require_links(text, source, slugs)
+    named = marks.sources(root)
+    marks.require(text, source, named, root, slugs)
+    order = [mark for mark in marks.used_in(text) if mark in named]
+    seconds = minutes.recorded(root) if seconds is None else seconds
+    body = _MINUTES.sub(lambda found: str(_minutes(root, found[1], seconds)), body)
     body = _LESSON_LINK.sub(lambda to: to[0] if to[2] in slugs else f"{to[1]}../lessons/{to[2]}.md", body)
     place = "Optional" if lesson.optional else f"Lesson {lesson.slug[:2]}"
-    head = f"{title}\n\n*{place}, about {lesson.minutes} minutes*\n"
-    cells = jupytext.reads(head + body, fmt="md").cells
+    head = f"{title}\n\n*{place}, about {_minutes(root, lesson.slug, seconds)} minutes*\n"
+    cells = jupytext.reads(marks.linked(head + body, lesson.slug, named, order), fmt="md").cells
     _require_opening(cells, lesson, source)
     cells.append(nbformat.v4.new_code_cell("lab.progress()", metadata={"id": "progress"}))
+    if order:
+        cells.append(nbformat.v4.new_markdown_cell(marks.listed(named, order)))
     cells.append(nbformat.v4.new_markdown_cell(_onward(lesson, lessons)))
     notebook = nbformat.v4.new_notebook(cells=_finished(cells, lesson, source), metadata=dict(_KERNEL))
     notebook.metadata["tocdemo"] = {"content": _content(notebook)}
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
+
+
+def _minutes(root: Path, slug: str, seconds: Mapping[str, float]) -> int:
+    """Return how many minutes a lesson takes. Raises CourseError when its cells were never measured."""
+    source = root / "lessons" / f"{slug}.md"
+    if slug not in seconds:
+        raise CourseError(
+            f"{minutes.SECONDS}: nobody has measured {slug} yet: `python3 -m tocdemo build --measure {slug}`"
+        )
+    return minutes.of(source.read_text(encoding="utf-8"), seconds[slug]).minutes
 
 
 def _require_links(text: str, source: Path, slugs: set[str]) -> None:

@@ -117,7 +117,6 @@ class Lesson:
 
     slug: str
     title: str
-    minutes: int
     optional: bool = False
     runs: tuple[RunContract, ...] = ()
     expected: tuple[ExpectedContract, ...] = ()
@@ -161,9 +160,9 @@ def load(path: Path) -> tuple[Lesson, ...]:
 
 
 def _lesson(table: Mapping, where: str) -> Lesson:
-    _only(
-        table, where, "slug", "title", "minutes", "optional", "run", "expected", "orders", "exercise", "start"
-    )
+    if "minutes" in table:
+        raise CourseError(f"{where}: minutes are computed (`build --measure`): leave them out")
+    _only(table, where, "slug", "title", "optional", "run", "expected", "orders", "exercise", "start")
     slug = _get(table, "slug", str, where)
     where = f"{where} ({slug})"
     optional = table.get("optional", False)
@@ -180,7 +179,6 @@ def _lesson(table: Mapping, where: str) -> Lesson:
     return Lesson(
         slug=slug,
         title=_get(table, "title", str, where),
-        minutes=_get(table, "minutes", int, where),
         optional=optional,
         runs=tuple(_run(entry, f"{where}, run") for entry in table.get("run", [])),
         expected=tuple(_expected(entry, f"{where}, expected") for entry in table.get("expected", [])),

@@ -9,8 +9,10 @@ _EDGES = {"+": "#1a7f37", "-": "#b3261e", "@": "#57606a"}
 
 
 def preformatted(words: str) -> str:
-    """Return a text as HTML that keeps its lines."""
-    return f"<pre{attributes(style='white-space:pre-wrap;margin:4px 0')}>{escape(words)}</pre>"
+    """Return a text as HTML that keeps its lines; a line that is too long goes on between two words."""
+    # JupyterLab (4.6) breaks a word wherever the line ends, unless it is told not to.
+    style = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:4px 0"
+    return f"<pre{attributes(style=style)}>{escape(words)}</pre>"
 
 
 def unified_diff(path: str, before: str, after: str, context: int = 2) -> str:

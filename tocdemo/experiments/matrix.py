@@ -1,7 +1,7 @@
 """The matrix: the suite in all combinations of the four loop faults, to see which change fixes it.
 
 Each cell is a Run of a throw-away copy of the backend, on fresh modules and a fresh database. What is read
-from the cells (effects, cures) is computed here, and here is how it looks: HTML tables without a script.
+from the cells (effects, fixes) is computed here, and here is how it looks: HTML tables without a script.
 """
 
 import functools
@@ -59,7 +59,7 @@ class Effect:
 
     @property
     def gains(self) -> list[int]:
-        """How many tests more pass when the fault is mended, for each state of the other switches."""
+        """How many tests more pass when the fault is fixed, for each state of the other switches."""
         return [without - with_it for with_it, without in self.pairs]
 
 
@@ -78,7 +78,7 @@ class Matrix:
 
     @property
     def whole(self) -> bool:
-        """Whether every combination was measured: only then is it said what cures."""
+        """Whether every combination was measured: only then is it said what fixes it."""
         return len([cell for cell in self.cells if not cell.policy]) == 2 ** len(self.switches)
 
     def run(self, *names: str, policy: bool = False) -> Run:
@@ -98,20 +98,20 @@ class Matrix:
             found.append(Effect(fault, tuple((passed[names], passed[names - {fault}]) for names in with_it)))
         return tuple(found)
 
-    def cures(self) -> tuple[frozenset[str], ...]:
-        """Return the smallest sets of mends that turn the incident green: no part of one does so alone.
+    def fixes(self) -> tuple[frozenset[str], ...]:
+        """Return the smallest sets of changes that turn the incident green: no part of one does so alone.
 
-        Empty when nothing cures. Raises ValueError when cells are missing.
+        Empty when nothing fixes it. Raises ValueError when cells are missing.
         """
         if not self.whole:
             raise BadInput("The matrix is not whole, so what fixes it cannot be said: run it to its end")
         everything = frozenset(self.switches)
         green = [everything - cell.faults for cell in self._plain() if cell.run.green]
-        return tuple(mends for mends in green if not any(other < mends for other in green))
+        return tuple(made for made in green if not any(other < made for other in green))
 
     def needless(self) -> tuple[str, ...]:
-        """Return the changes that no smallest cure contains. Raises ValueError when cells are missing."""
-        needed = frozenset().union(*self.cures())
+        """Return the changes that no smallest fix contains. Raises ValueError when cells are missing."""
+        needed = frozenset().union(*self.fixes())
         return tuple(name for name in self.switches if name not in needed)
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +127,8 @@ class Matrix:
             "effects": {effect.fault: effect.gains for effect in self.effects()},
         }
         if self.whole:
-            data["cures"] = [sorted(mends) for mends in self.cures()]
+            # The names of these two are a promise to programs that read them.
+            data["cures"] = [sorted(made) for made in self.fixes()]
             data["cure_nothing"] = list(self.needless())
         return data
 
@@ -187,7 +188,7 @@ def combination(
 
 
 def _plan(switches: tuple[str, ...]) -> list[tuple[frozenset[str], bool]]:
-    """Return the combinations from the incident to the mended state, then the two controls."""
+    """Return the combinations from the incident to the fixed state, then the two controls."""
     chosen = itertools.product((True, False), repeat=len(switches))
     plan = [(frozenset(itertools.compress(switches, put_in)), False) for put_in in chosen]
     return [*plan, (frozenset(switches), True), (frozenset(), True)]
@@ -208,7 +209,7 @@ def _text(matrix: Matrix) -> str:
 
 
 def _html(matrix: Matrix) -> str:
-    """Return the matrix as HTML: the square of runs, each change's effect, the cures, the table to unfold."""
+    """Return the matrix as HTML: the square of runs, each change's effect, the fixes, the table to unfold."""
     parts = [_square(matrix), _effects(matrix)]
     parts += [paragraph(escape(line)) for line in _conclusions(matrix)]
     parts.append(_table(matrix))
@@ -312,20 +313,20 @@ def _signed(gain: int) -> str:
 def _conclusions(matrix: Matrix) -> list[str]:
     lines = []
     if matrix.whole:
-        lines = _cures(matrix)
+        lines = _fixes(matrix)
     lines += [_control(matrix, cell) for cell in matrix.cells if cell.policy]
     return [*lines, *([matrix.note] if matrix.note else [])]
 
 
-def _cures(matrix: Matrix) -> list[str]:
-    cures = matrix.cures()
-    if frozenset() in cures:
+def _fixes(matrix: Matrix) -> list[str]:
+    found = matrix.fixes()
+    if frozenset() in found:
         return ["Green with every fault in: there is nothing to fix here, and nothing to learn about a fix."]
-    sums = (" + ".join(CHANGES[name].name for name in matrix.switches if name in mends) for mends in cures)
-    found = [f"The smallest set of changes that fixes it: {fixes}." for fixes in sums]
+    sums = (" + ".join(CHANGES[name].name for name in matrix.switches if name in made) for made in found)
+    told = [f"The smallest set of changes that fixes it: {each}." for each in sums]
     needless = ", ".join(CHANGES[name].name for name in matrix.needless())
     return [
-        *(found or ["No set of these changes fixes it."]),
+        *(told or ["No set of these changes fixes it."]),
         *([f"Not needed for a fix: {needless}."] if needless else []),
     ]
 

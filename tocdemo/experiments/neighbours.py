@@ -58,7 +58,7 @@ class Effects:
 
 
 def measure(backend: str | None = None, *, on_progress: Progress = silent) -> Effects:
-    """Run the 26 mended, with each fault alone, and with the whole incident.
+    """Run the 26 fixed, with each fault alone, and with the whole incident.
 
     `backend` is what `lab.run` takes. `on_progress` gets the number of runs done, their total, and the
     seconds left, by estimate. An interrupt ends it; what was measured until then is kept, with a note.

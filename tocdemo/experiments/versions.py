@@ -195,7 +195,8 @@ def _environment(driver: Driver, plugin: str, pytest: str, uv: str) -> Path:
     """Return the Python of an environment with these versions; make it when it is not there yet."""
     pins = [*driver.pins, f"pytest-asyncio=={plugin}", f"pytest=={pytest}"]
     folder = CACHE / "_".join([f"python-{driver.python}", *pins]).replace("==", "-")
-    python, ready = folder / "bin" / "python", folder / "ready"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready = folder / "ready"
     if not ready.exists():
         shutil.rmtree(folder, ignore_errors=True)
         _call([uv, "venv", "--python", str(interpreter(driver.python)), str(folder)])
@@ -207,13 +208,16 @@ def _environment(driver: Driver, plugin: str, pytest: str, uv: str) -> Path:
 def _call(command: list[str]) -> None:
     environment = dict(os.environ) | {"UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    child = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", errors="replace", timeout=LIMIT
+    )
     if child.returncode:
         raise CannotBuild(f"{' '.join(command[1:3])} failed: {child.stderr.strip()[-400:]}")
 
 
 def interpreter(version: str) -> Path:
-    """Return a Python of that version, such as "3.10": this one, one on the PATH, or one that pyenv keeps.
+    """Return a Python of that version, such as "3.10": this one, one on the PATH, or one that pyenv or
+    the launcher `py` (of Windows) knows.
 
     Raises CannotBuild when there is none.
     """
@@ -221,7 +225,7 @@ def interpreter(version: str) -> Path:
         return Path(sys.executable)
     kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     candidates = sorted(kept.glob(f"{version}.*/bin/python"))
-    on_path = shutil.which(f"python{version}")
+    on_path = shutil.which(f"python{version}") or _known_to_py(version)
     # pyenv's shims are on the PATH for every version, and refuse to start: what pyenv keeps comes first.
     candidates = candidates or ([Path(on_path)] if on_path else [])
     if not candidates:
@@ -229,9 +233,16 @@ def interpreter(version: str) -> Path:
     return candidates[-1]
 
 
+def _known_to_py(version: str) -> str | None:
+    if shutil.which("py") is None:
+        return None
+    command = ["py", f"-{version}", "-c", "import sys; print(sys.executable)"]
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+    return told.stdout.strip() or None
+
+
 def _uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
+    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if found is None:
         raise CannotBuild("There is no uv, which makes the environments. Install it: pip install uv")
     return found

@@ -1,11 +1,12 @@
 """Five ways to add a chapter to a book while others do the same: what each loses, and what each costs.
 
-Each way is a short function over Motor that a lesson can show. `measure` runs each of them with several
-writers at once, on a standalone and on a replica set; lessons also give them to the explorer. Knows the shape
-of a book, and nothing of the backend.
+Each way is a short function over a driver that a lesson can show. `measure` runs each of them with several
+writers at once, with Motor and with PyMongo, on a standalone and on a replica set. Knows the shape of a book,
+and nothing of the backend.
 """
 
 import asyncio
+import inspect
 import statistics
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import monitoring
+from pymongo import AsyncMongoClient, monitoring
 
 from tocdemo.display.code import preformatted
 from tocdemo.display.tables import head, html_table, text_table, words
@@ -59,7 +60,8 @@ async def guard_and_retry(books: Any, book_id: Any, title: str) -> None:
 
 async def transaction(books: Any, book_id: Any, title: str) -> None:
     """Read and write in one transaction, tried once."""
-    async with await books.database.client.start_session() as session, session.start_transaction():
+    session = await _awaited(books.database.client.start_session())
+    async with session, await _awaited(session.start_transaction()):
         toc = await _read(books, book_id, session)
         await books.update_one({"_id": book_id}, _with_chapter(toc, title), session=session)
 
@@ -71,8 +73,13 @@ async def transaction_and_retry(books: Any, book_id: Any, title: str) -> None:
         toc = await _read(books, book_id, session)
         await books.update_one({"_id": book_id}, _with_chapter(toc, title), session=session)
 
-    async with await books.database.client.start_session() as session:
+    async with await _awaited(books.database.client.start_session()) as session:
         await session.with_transaction(read_and_write)
+
+
+async def _awaited(result: Any) -> Any:
+    """Return the result: what Motor awaits and PyMongo gives at once, or the other way round."""
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _read(books: Any, book_id: Any, session: Any = None) -> dict:
@@ -91,6 +98,10 @@ WAYS: dict[str, Way] = {
 }
 
 
+# Each driver's client, by the name that a table shows.
+DRIVERS: dict[str, Callable[..., Any]] = {"Motor": AsyncIOMotorClient, "PyMongo": AsyncMongoClient}
+
+
 def adding(way: Way, title: str) -> Callable[[Any, str], Awaitable[None]]:
     """Return the operation for `lab.interleavings` that adds a chapter of this title in this way."""
     return lambda toc, book_id: way(toc.base.books_collection, ObjectId(book_id), title)
@@ -98,7 +109,7 @@ def adding(way: Way, title: str) -> Callable[[Any, str], Awaitable[None]]:
 
 @dataclass(frozen=True)
 class Row:
-    """What one way did on one topology, in ROUNDS rounds of WRITERS writers at once, each with one chapter.
+    """What one way did with a driver on a topology: ROUNDS rounds of WRITERS writers, a chapter each.
 
     `lost` counts chapters that are missing although the writer was told that they were written, `errors` the
     writers that got an error, by its text. `commands` is how many data commands a chapter that is there has
@@ -107,6 +118,7 @@ class Row:
 
     way: str
     topology: str
+    driver: str
     writers: int
     lost: int
     errors: dict[str, int]
@@ -119,6 +131,7 @@ class Row:
         return [
             self.way,
             self.topology,
+            self.driver,
             f"{self.lost} of {self.writers}",
             f"{wrong} of {self.writers}",
             "-" if self.commands is None else f"{self.commands:.1f}",
@@ -126,7 +139,7 @@ class Row:
         ]
 
 
-HEADS = ("way", "topology", "lost", "errors", "commands for a chapter", "ms for a round")
+HEADS = ("way", "topology", "driver", "lost", "errors", "commands for a chapter", "ms for a round")
 
 
 @dataclass(frozen=True)
@@ -135,12 +148,12 @@ class Ways:
 
     rows: tuple[Row, ...]
 
-    def row(self, way: str, topology: str) -> Row:
-        """Return the row of this way and topology. Raises KeyError when it was not measured."""
+    def row(self, way: str, topology: str, driver: str = "Motor") -> Row:
+        """Return the row of this way, topology and driver. Raises KeyError when it was not measured."""
         for row in self.rows:
-            if (row.way, row.topology) == (way, topology):
+            if (row.way, row.topology, row.driver) == (way, topology, driver):
                 return row
-        raise KeyError(f"No row for {way!r} on {topology!r}")
+        raise KeyError(f"No row for {way!r} on {topology!r} with {driver}")
 
     @property
     def errors(self) -> dict[str, int]:
@@ -160,7 +173,7 @@ class Ways:
 
 
 def measure() -> Ways:
-    """Measure the five ways on a standalone and on a replica set, in a thread with an event loop of its own.
+    """Measure the five ways with each driver and topology, in a thread with event loops of its own.
 
     With TOCDEMO_MONGO_URI, on the deployment there, too. Raises databases.NoDatabase.
     """
@@ -173,7 +186,8 @@ def measure() -> Ways:
         found: list[Row] = []
         for topology, backend in backends.items():
             with databases.open_database(backend) as database:
-                found += asyncio.run(_rows(topology, database))
+                for driver in DRIVERS:
+                    found += asyncio.run(_rows(topology, driver, database))
         return found
 
     found = threads.do(work, "tocdemo-ways")
@@ -181,16 +195,16 @@ def measure() -> Ways:
     return Ways(tuple(sorted(found, key=lambda row: order.index(row.way))))
 
 
-async def _rows(topology: str, database: databases.Database) -> list[Row]:
+async def _rows(topology: str, driver: str, database: databases.Database) -> list[Row]:
     sent = _Sent()
-    client: AsyncIOMotorClient = AsyncIOMotorClient(database.uri, event_listeners=[sent])
+    client = DRIVERS[driver](database.uri, event_listeners=[sent])
     try:
-        return [await _row(way, topology, client[database.name]["books"], sent) for way in WAYS]
+        return [await _row(way, topology, driver, client[database.name]["books"], sent) for way in WAYS]
     finally:
-        client.close()
+        await _awaited(client.close())
 
 
-async def _row(name: str, topology: str, books: Any, sent: "_Sent") -> Row:
+async def _row(name: str, topology: str, driver: str, books: Any, sent: "_Sent") -> Row:
     errors: Counter[str] = Counter()
     kept, lost, commands, times = 0, 0, 0, []
     for _ in range(ROUNDS):
@@ -208,6 +222,7 @@ async def _row(name: str, topology: str, books: Any, sent: "_Sent") -> Row:
     return Row(
         way=name,
         topology=topology,
+        driver=driver,
         writers=ROUNDS * WRITERS,
         lost=lost,
         errors=dict(errors),

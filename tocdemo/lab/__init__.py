@@ -13,9 +13,11 @@ from typing import Any
 
 VERBS = {
     "check": "exercises",
+    "checklist": "taking_home",
     "combination": "running",
     "coverage": "running",
     "database": "running",
+    "doctor": "machine",
     "expected": "showing",
     "explain": "running",
     "five_ways": "running",
@@ -38,6 +40,7 @@ VERBS = {
     "show": "showing",
     "solution": "exercises",
     "source": "showing",
+    "terminal": "taking_home",
     "watch": "watching",
     "workspace": "editing",
 }  # each with the module of this folder that has it
@@ -49,8 +52,10 @@ MAGICS = {
 HANDED_ON = {
     "add": ("tocdemo.explorer.operations", "add"),
     "rename": ("tocdemo.explorer.operations", "rename"),
+    "drivers": ("tocdemo.experiments.drivers", None),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "one_loop": ("tocdemo.experiments.one_loop", None),
     "retries": ("tocdemo.experiments.retries", None),
     "ways": ("tocdemo.experiments.ways", None),
 }

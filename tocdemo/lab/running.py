@@ -20,6 +20,7 @@ from tocdemo.experiments import matrix as _matrix
 from tocdemo.experiments import neighbours as _neighbours
 from tocdemo.explorer import engine
 from tocdemo.runner import databases, suite, worker
+from tocdemo.runner.elsewhere import interpreters
 from tocdemo.runner.options import RunOptions
 from tocdemo.runner.progress import silent
 from tocdemo.runner.result import Counts, Explanations, Run
@@ -41,6 +42,7 @@ def run(
     timeout: float = 30.0,
     guess: Counts | None = None,
     new_process: bool = False,
+    python: str | Path | None = None,
 ) -> Run:
     """Run the workspace's 28 tests in this notebook, or the pytest suite at a path, or tests of its cells.
 
@@ -53,6 +55,10 @@ def run(
     defined, used in place of the suite's own. `backend` is "embedded", "replica-set", "pymongo", "mock" or a
     MongoDB URI. A test is stopped after `timeout` seconds.
     `guess` is what `lab.guess` gave: it is shown beside the result. Edits to files take effect at once.
+
+    The suite at a path that has a virtual environment of its own (`.venv`, `venv`, `env`, or Poetry's) runs
+    in that one's Python, with its packages and plugins; `python` names another: an interpreter, or the folder
+    of an environment.
     Raises CannotRun, with a sentence that says why, when there is nothing to run.
     """
     options = RunOptions(
@@ -64,6 +70,7 @@ def run(
         fixtures=tuple(fixtures),
         backend=backend,
         timeout=timeout,
+        python=None if python is None else str(python),
     )
     paths = [each for each in what if isinstance(each, str | Path)]
     if len(paths) < len(what):
@@ -78,11 +85,19 @@ def _run_suite(paths: Sequence[str | Path], options: RunOptions, which: str) -> 
     """Run the suite at the path that is given; without one, the workspace's."""
     if len(paths) > 1:
         raise BadInput(f"Expected one path, found {len(paths)}: run them one after the other")
-    folder = Path(paths[0]) if paths else _folder()
-    options = dataclasses.replace(options, own_settings=bool(paths))
+    folder = Path(paths[0]).expanduser() if paths else _folder()
+    options = dataclasses.replace(options, own_settings=bool(paths), python=_python(paths, options))
     arguments = [str(folder.resolve())] if paths else suite.arguments_for(folder, which)
     with _progress_bar() if options.each else contextlib.nullcontext(silent) as bar:
         return suite.run(folder, arguments, options, on_progress=bar)
+
+
+def _python(paths: Sequence[str | Path], options: RunOptions) -> str | None:
+    """Return the Python that is named, or that of the environment that the suite at a path has of its own."""
+    if options.python is not None or not paths or options.new_process:
+        return options.python
+    found = interpreters.find(Path(paths[0]).expanduser())
+    return None if found is None else str(found)
 
 
 def _run_functions(tests: Sequence[Any], options: RunOptions, which: str) -> Run:
@@ -248,9 +263,12 @@ def guess(
     return Counts(passed or 0, failed or 0, errors or 0) if counted else None
 
 
-def script(code: str, expect: str | None = None) -> worker.Script:
-    """Run Python code in a process of its own, and show what it printed; `expect` is its expected error."""
-    return worker.script(inspect.cleandoc(code), expect)
+def script(code: str, expect: str | None = None, may_fail: bool = False) -> worker.Script:
+    """Run Python code in a process of its own, and show what it printed; `expect` is its expected error.
+
+    With `may_fail` it may end as it will: for a cell that is not to say the result before it is run.
+    """
+    return worker.script(inspect.cleandoc(code), expect, may_fail)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from .static.settings import BadConfiguration
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if nothing was found, 1 if something was, 2 if the check could not run."""
+    for stream in (sys.stdout, sys.stderr):  # what is quoted may not be in the output's encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(argv)
     if options.rules:
         print(listing(), end="")

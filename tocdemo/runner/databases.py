@@ -4,6 +4,7 @@ It knows the server and the environment variables that the backend reads; it kno
 """
 
 import contextlib
+import errno
 import getpass
 import hashlib
 import os
@@ -83,7 +84,17 @@ TRANSACTION_LIFETIME = 10.0
 @cache
 def _embedded_server(replica_set: str | None) -> EmbeddedServer:
     """One server for the process, started at its first use. It ends with the process."""
-    return EmbeddedServer(replica_set=replica_set, transaction_lifetime=TRANSACTION_LIFETIME).start()
+    for host in ("127.0.0.1", "::1"):  # some machines have but one of them
+        server = EmbeddedServer(replica_set=replica_set, host=host, transaction_lifetime=TRANSACTION_LIFETIME)
+        try:
+            return server.start()
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+    raise NoDatabase(
+        "The embedded server can listen neither on 127.0.0.1 nor on ::1. Switch this machine's loopback "
+        "interface on, or set TOCDEMO_MONGO_URI to a real MongoDB."
+    )
 
 
 def _user() -> str:

@@ -5,6 +5,7 @@ example, sets FORCE_COLOR, and Python 3.13 and later then colour tracebacks. It 
 """
 
 import os
+from pathlib import Path
 
 # Of Python's own variables those that say where modules lie, or spare a folder its caches.
 _KEPT = (
@@ -29,6 +30,17 @@ def of_child(further: dict[str, str] | None = None, *, own_settings: bool = Fals
     """
     kept = {name: value for name, value in os.environ.items() if _is_kept(name, own_settings)}
     return kept | _STATED | (further or {})
+
+
+def of_project(executable: Path, prefix: Path, further: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a process of another Python, as in a terminal where it is activated.
+
+    What says where modules of the Python that runs now lie is left out; pytest's variables are handed down.
+    """
+    ours = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")
+    kept = {name: value for name, value in of_child(own_settings=True).items() if name not in ours}
+    path = os.pathsep.join(filter(None, (str(executable.parent), os.environ.get("PATH", ""))))
+    return kept | {"PATH": path, "VIRTUAL_ENV": str(prefix)} | (further or {})
 
 
 def shield() -> None:

@@ -26,7 +26,6 @@ from tocdemo.loopwatch import Watch
 from . import environment, stopping
 from .database_plugin import GivenDatabase
 from .fresh import as_before
-from .reporting.failures import plain
 from .reporting.reporter import Reporter
 from .result import Run, TestResult
 from .stopping import Current, RunThread
@@ -107,7 +106,8 @@ def run(
     seconds = time.perf_counter() - begin
     results = _with_loops(reporter.results, watch)
     if not note and not results and not (allow_none and exit_code and exit_code[0] in (0, 1, 5)):
-        raise CannotRun(_why_nothing_ran(target, exit_code, reporter, complaints.getvalue()))
+        code = exit_code[0] if exit_code else None
+        raise CannotRun(reporter.why_nothing_ran(target, code, complaints.getvalue()))
     return Run(
         results=results,
         seconds=seconds,
@@ -117,18 +117,6 @@ def run(
         remark=" ".join(reporter.remarks),
         recording=watch.recording,
     )
-
-
-def _why_nothing_ran(target: Path, exit_code: list[int], reporter: Reporter, complaints: str) -> str:
-    known = reporter.why_nothing_ran()
-    if known:
-        return known
-    said = plain(reporter.text.getvalue()).strip()
-    if exit_code and exit_code[0] in (0, 1, 5):
-        return f"pytest found no test in {target}: {said}"
-    # Warnings come on the same way as what pytest has to say; that begins with ERROR.
-    _, error, words = plain(complaints).rpartition("ERROR: ")
-    return (words if error else said or plain(complaints)).strip() or f"pytest ended with {exit_code}"
 
 
 def _main(arguments: list[str], plugins: list[Any]) -> int:

@@ -39,7 +39,7 @@ def run(
     how = _How(folder, options, tuple(plugins), on_result)
     if options.each:
         return _each(how, arguments, on_progress)
-    chosen = _Chosen(options.only, options.without)
+    chosen = Chosen(options.only, options.without)
     whole = how.run(arguments, options.heading, [chosen] if chosen.narrows else [], chosen.narrows)
     if chosen.missing:
         raise CannotRun(chosen.missing)
@@ -49,7 +49,7 @@ def run(
 def _each(how: "_How", arguments: Sequence[str], on_progress: Progress) -> Run:
     begin = time.perf_counter()
     nodes = collect(how.folder, arguments, own_settings=how.options.own_settings)
-    nodes = _Chosen(how.options.only, how.options.without).of(nodes)
+    nodes = Chosen(how.options.only, how.options.without).of(nodes)
     ended = reporter(len(nodes), on_progress)
     done: list[Run] = []
     for node in nodes:
@@ -105,8 +105,8 @@ def collect(folder: Path, arguments: Sequence[str], *, own_settings: bool = Fals
     return collector.nodes
 
 
-class _Chosen:
-    """A pytest plugin that keeps the tests of one name, or all others."""
+class Chosen:
+    """A pytest plugin that keeps the tests of one name, or all others; `of` does the same with node ids."""
 
     def __init__(self, only: str | None, without: str | None) -> None:
         self.only, self.without = only, without

@@ -192,9 +192,13 @@ class Run:
 
     def explain(self) -> "Explanations":
         """Return what loopwatch says of each distinct cross-loop failure."""
-        texts = self._recorded().explanations.values()
-        full = [text for text in texts if "\n  the same cause as in " not in text]
-        return Explanations(tuple(full), more=len(texts) - len(full))
+        full, more = [], 0
+        for text in self._recorded().explanations.values():
+            # A test and its fixtures may fail for a cause each.
+            own = [part for part in _parts(text) if "\n  the same cause as in " not in part]
+            full += own
+            more += not own
+        return Explanations(tuple(full), more)
 
     def summary(self) -> str:
         """Return the count line, like pytest's last one."""
@@ -261,11 +265,18 @@ class Explanations:
     def __str__(self) -> str:
         if not self.texts:
             return "No test failed because of another event loop."
-        tail = [f"{self.more} more tests failed for the same cause."] if self.more else []
+        tests = "test" if self.more == 1 else "tests"
+        tail = [f"{self.more} more {tests} failed for the same cause."] if self.more else []
         return "\n\n".join([*self.texts, *tail])
 
     def _repr_html_(self) -> str:
         return preformatted(str(self))
+
+
+def _parts(explanation: str) -> list[str]:
+    """Return what loopwatch says of each failure of one test: each begins with its name."""
+    first, *others = explanation.split("\n\nloopwatch: ")
+    return [first, *(f"loopwatch: {other}" for other in others)]
 
 
 def error_line(error: BaseException) -> str:

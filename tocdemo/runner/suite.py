@@ -1,4 +1,4 @@
-"""How a suite is run: in this process or in a new one, as its options say.
+"""How a suite is run: in this process, in a new one, or in another Python, as its options say.
 
 Where the suite lies, and in which state, is for the caller to say.
 """
@@ -12,6 +12,7 @@ from tocdemo.errors import BadInput, CannotRun
 from tocdemo.subject import sources
 
 from . import local, worker
+from .elsewhere import process
 from .options import RunOptions
 from .progress import Progress, silent
 from .result import Run, TestResult
@@ -53,10 +54,14 @@ def run(
     """Run the tests that pytest's `arguments` name, and return what they showed.
 
     `changes` are options by name, such as `each=True`. `plugins`, `on_progress` and `on_result` are those of
-    `local.run`: in a new process there can be none of them. Raises CannotRun, and BadInput for an option that
-    means nothing.
+    `local.run`: in a new process there can be none of them, in another Python no plugins. Raises CannotRun,
+    and BadInput for an option that means nothing.
     """
     options = dataclasses.replace(options, **changes)
+    if options.python is not None:
+        if plugins:
+            raise CannotRun("Plugins of this process are not there in another Python")
+        return process.run(folder, arguments, options, on_progress=on_progress, on_result=on_result)
     if not options.new_process:
         return local.run(
             folder, arguments, options, plugins=plugins, on_progress=on_progress, on_result=on_result

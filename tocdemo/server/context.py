@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bson import ObjectId
+
 from .cursors import Cursors
 from .errors import CommandError, not_implemented
 from .failpoints import FailPoints
@@ -24,12 +26,14 @@ _T = TypeVar("_T")
 @dataclass(frozen=True)
 class Identity:
     """What a server says of itself: its address (host and port), the name of its replica set (None for a
-    standalone), and when it started, by `time.monotonic()`.
+    standalone), when it started, by `time.monotonic()`, and the id under which it streams news of the
+    topology; None when drivers have to ask.
     """
 
     address: str
     replica_set: str | None
     started: float
+    process_id: ObjectId | None = None
 
 
 @dataclass
@@ -53,12 +57,13 @@ class Context:
     """One command while it runs. `name` is in lower case; `deadline` is a time of `time.monotonic()`.
 
     `transaction` is what the command reads from and writes to, None outside of one; `session` is the one that
-    it named, if any.
+    it named by `session_id`, if any.
     """
 
     name: str
     command: Document
     connection: Connection
+    session_id: bytes | None
     identity: Identity
     storage: Storage
     sessions: Sessions

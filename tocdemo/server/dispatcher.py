@@ -28,6 +28,7 @@ from .waiting import Waiting
 
 _MAX_NAME = 300  # what the log keeps of a name
 _GREETINGS = frozenset({"hello", "ismaster"})
+_TRANSACTION_FIELDS = frozenset({"txnNumber", "autocommit", "startTransaction"})
 
 
 class Dispatcher:
@@ -59,6 +60,15 @@ class Dispatcher:
             self._gate.done(connection.pending)
             connection.pending = None
 
+    def patience(self, request: Request) -> float:
+        """For how many seconds a hello wants to wait for news of the topology, of which there are none."""
+        command = request.command
+        version, wait = command.get("topologyVersion"), command["maxAwaitTimeMS"]
+        known = isinstance(version, dict) and version.get("processId") == self._identity.process_id
+        if not known or self._identity.process_id is None or not isinstance(wait, int):
+            return 0.0
+        return min(wait, 86_400_000) / 1000 if next(iter(command)).lower() in _GREETINGS else 0.0
+
     def run(self, request: Request, connection: Connection) -> Document:
         """Run one command and return its reply. CloseConnection when there must be none and the connection
         must end.
@@ -69,18 +79,21 @@ class Dispatcher:
         known = COMMANDS.get(name)
         database = command.get("$db")
         try:
-            self._record(shown, known, request, connection)
+            session_id = self._record(shown, known, request, connection)
             if not isinstance(database, str) or not database:
                 raise CommandError(
                     9 if database is None else 14, "OP_MSG requests require a $db argument, a string"
                 )
             if known is None:
                 raise CommandError(59, f"no such command: '{shown[:_MAX_NAME]}'")
-            return self._run_known(known, self._context(name, command, connection))
+            return self._run_known(known, self._context(name, command, connection, session_id))
         except CommandError as error:
             return self._decorated(error.as_reply())
 
-    def _record(self, shown: str, known: Command | None, request: Request, connection: Connection) -> None:
+    def _record(
+        self, shown: str, known: Command | None, request: Request, connection: Connection
+    ) -> bytes | None:
+        """Log a command and have it pass the gate; the id of its session."""
         command = request.command
         database, collection = command.get("$db"), known.collection(command) if known else None
         record = CommandRecord(  # by position, which is quicker
@@ -89,7 +102,7 @@ class Dispatcher:
             collection[:_MAX_NAME] if isinstance(collection, str) else "",
             request.request_id,
             connection.connection_id,
-            session_key(command.get("lsid")),
+            session_key(command["lsid"]) if "lsid" in command else None,
             command.get("txnNumber"),
             command.get("autocommit"),
             command.get("startTransaction"),
@@ -97,10 +110,13 @@ class Dispatcher:
         self._log.append(record)
         if self._gate.in_use and shown.lower() not in UNGATED:
             connection.pending = self._gate.arrive(record)
+        return record.session_id
 
-    def _context(self, name: str, command: Document, connection: Connection) -> Context:
-        parts = (self._identity, self._storage, self._sessions)
-        return Context(name, command, connection, *parts, self._cursors, self._fail_points, self._waiting)
+    def _context(
+        self, name: str, command: Document, connection: Connection, session_id: bytes | None
+    ) -> Context:
+        parts = (self._identity, self._storage, self._sessions, self._cursors, self._fail_points)
+        return Context(name, command, connection, session_id, *parts, self._waiting)
 
     def _run_known(self, known: Command, context: Context) -> Document:
         command = context.command
@@ -150,11 +166,12 @@ class Dispatcher:
         with self._storage.lock:
             self._sessions.expire()
             invocation = NO_SESSION
-            if "lsid" in command or "txnNumber" in command or "autocommit" in command:
+            session_id = context.session_id
+            if not _TRANSACTION_FIELDS.isdisjoint(command) or (session_id is None and "lsid" in command):
                 replica_set = self._identity.replica_set is not None
-                invocation = read_invocation(name, command, replica_set=replica_set)
-            if invocation.session_id is not None:
-                context.session = self._sessions.get(invocation.session_id)
+                invocation = read_invocation(name, command, session_id, replica_set=replica_set)
+            if session_id is not None:
+                context.session = self._sessions.get(session_id)
             if invocation.in_transaction:
                 return self._in_transaction(known, context, invocation)
             concern = command.get("readConcern")

@@ -122,13 +122,14 @@ def _parse_msg(frame: bytes, length: int, request_id: int) -> Request:
     if not flags and length >= 26 and frame[20] == 0 and _INT.unpack_from(frame, 21)[0] == length - 21:
         # By far the commonest: one body section that fills the frame.
         return Request(request_id, _decode(frame[21:], request_id))
-    empty = Request(request_id, {}, not flags & _MORE_TO_COME)
+    wants_reply = not flags & _MORE_TO_COME
+    empty = Request(request_id, {}, wants_reply)
     if flags & _REQUIRED_FLAGS:
         raise MalformedRequest(
             empty, f"OP_MSG has unknown required flag bits: {flags & _REQUIRED_FLAGS:#x}", 9
         )
     command = _read_sections(frame, length - 4 if flags & _CHECKSUM_PRESENT else length, empty)
-    return Request(request_id, command, empty.wants_reply, exhaust_allowed=bool(flags & _EXHAUST_ALLOWED))
+    return Request(request_id, command, wants_reply, False, bool(flags & _EXHAUST_ALLOWED))
 
 
 def _read_sections(frame: bytes, end: int, broken: Request) -> dict[str, Any]:
@@ -211,7 +212,8 @@ def _decode(data: bytes, broken: Request | int) -> dict[str, Any]:
         return bson.decode(data, CODEC)
     except (BSONError, ValueError, TypeError, OverflowError, RecursionError) as error:
         broken = broken if isinstance(broken, Request) else Request(broken, {})
-        if "recursion" in str(error):  # bson wraps Python's RecursionError
+        # bson wraps Python's RecursionError: "maximum recursion depth exceeded", or from 3.14 on this.
+        if "recursion" in str(error) or "Stack overflow" in str(error):
             raise MalformedRequest(broken, "BSON is nested too deeply: 200 levels at most", 15) from None
         raise MalformedRequest(broken, f"Invalid BSON: {error}") from None
 

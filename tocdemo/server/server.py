@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import itertools
+import os
 import socket
 import struct
 import sys
@@ -16,15 +17,20 @@ import threading
 import time
 from typing import Any
 
-from . import framing
+from bson import ObjectId
+
+from . import framing, peers
 from .commandlog import CommandLog
 from .context import Connection, Identity
 from .dispatcher import Dispatcher
 from .errors import CloseConnection, error_reply
+from .framing import Request
 from .gate import Gate
 from .sessions import LIFETIME_SECONDS
 
 _BACKLOG = 1024
+# On Windows SO_REUSEADDR would let two servers share a port (Python's `asyncio.create_server` says so, too).
+_OWN_PORT = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 _MAX_CONNECTIONS = 1000
 _STALL_SECONDS = 30.0  # for the rest of a frame that began, and for a reply that nobody reads
 _FIRST_PIECE = 16 * 1024  # a larger buffer costs each small frame 2 µs
@@ -38,7 +44,12 @@ class EmbeddedServer:
     `port` is a TCP port, 0 for a free one, which it names once the server was started. `replica_set` is the
     replica set's name; None makes a standalone, which has no transactions. `host` is a loopback address:
     ValueError for another one. `transaction_lifetime` is MongoDB's transactionLifetimeLimitSeconds: a
-    transaction that did not end so many seconds after its start is aborted, its client there or gone.
+    transaction that did not end so many seconds after its start is aborted, its client there or gone. With
+    `streaming` drivers monitor the server as they do a MongoDB from 4.4 on, by a hello that is answered again
+    and again; it costs each client one connection and a thread more. Without it they ask every ten seconds.
+
+    On Linux it serves only the programs of the user who started it; the others get error 13 (Unauthorized).
+    Elsewhere every user of the machine can read and write what is in it.
 
     Its `gate` holds commands, its `log` lists those that arrived: see the modules `gate` and `commandlog`.
     """
@@ -50,6 +61,7 @@ class EmbeddedServer:
         *,
         host: str = "127.0.0.1",
         transaction_lifetime: float = LIFETIME_SECONDS,
+        streaming: bool = False,
     ) -> None:
         check_loopback(host)
         self.host = host
@@ -58,10 +70,12 @@ class EmbeddedServer:
         self.gate = Gate()
         self.log = CommandLog()
         self._lifetime = transaction_lifetime
+        self._process_id = ObjectId() if streaming else None
         self._dispatcher: Dispatcher | None = None
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._connections: dict[socket.socket, threading.Thread] = {}
+        self._own_user_only = False
         self._lock = threading.Lock()
         self._budget = _Budget()
         self._closing = False
@@ -88,7 +102,7 @@ class EmbeddedServer:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, _OWN_PORT, 1)
             listener.bind((self.host, self.port))
             listener.listen(_BACKLOG)
         except OSError:
@@ -96,7 +110,8 @@ class EmbeddedServer:
             raise
         self.port = listener.getsockname()[1]
         self._listener = listener
-        identity = Identity(self._address, self.replica_set, started=time.monotonic())
+        self._own_user_only = peers.are_told()
+        identity = Identity(self._address, self.replica_set, time.monotonic(), self._process_id)
         self._dispatcher = Dispatcher(identity, self._lifetime, self.gate, self.log)
         self._acceptor = threading.Thread(
             target=self._accept, args=(listener,), name=f"tocdemo-server-{self.port}", daemon=True
@@ -166,7 +181,7 @@ class EmbeddedServer:
         assert self._dispatcher is not None
         state = Connection(number)
         try:
-            self._exchange(connection, state, self._dispatcher)
+            self._exchange(connection, state, self._runner_for(connection))
         except (framing.ProtocolError, CloseConnection, OSError):
             pass
         finally:
@@ -177,23 +192,64 @@ class EmbeddedServer:
             with self._lock:
                 del self._connections[connection]
 
-    def _exchange(self, connection: socket.socket, state: Connection, dispatcher: Dispatcher) -> None:
+    def _runner_for(self, connection: socket.socket) -> Dispatcher | _Refusal:
+        assert self._dispatcher is not None
+        if not self._own_user_only:
+            return self._dispatcher
+        user = peers.user_of_peer(connection)
+        return self._dispatcher if user == os.geteuid() else _Refusal()
+
+    def _exchange(
+        self, connection: socket.socket, state: Connection, dispatcher: Dispatcher | _Refusal
+    ) -> None:
         """Answer one request after the other until the client goes."""
         response_ids = itertools.count(1)
         receive = _Receiver(connection, self._budget)
         while frame := framing.read_frame(receive):
-            more = True
+            more, awaits = True, 0.0
             while more:
                 try:
                     request = framing.parse(frame)
+                    if "maxAwaitTimeMS" in request.command:
+                        awaits = dispatcher.patience(request)
+                        if awaits > 0 and not _stays(connection, awaits):
+                            return
                     reply = dispatcher.run(request, state)
                 except framing.MalformedRequest as error:
                     request, reply = error.request, error_reply(error.code, str(error))
-                more = request.exhaust_allowed and _has_next_batch(reply)
+                streams = awaits > 0 and reply["ok"] == 1
+                more = request.exhaust_allowed and (streams or _has_next_batch(reply))
                 if request.wants_reply:
                     number = next(response_ids) & 0x7FFFFFFF
                     connection.sendall(framing.encode_reply(request, reply, number, more_to_come=more))
                 dispatcher.sent(state)
+
+
+def _stays(connection: socket.socket, seconds: float) -> bool:
+    """Wait so long; at once False when the client goes, or says something that it should not."""
+    connection.settimeout(seconds)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        connection.settimeout(None)
+        return True
+    return False
+
+
+class _Refusal:
+    """Answers the programs of other users."""
+
+    def patience(self, _request: Request) -> float:
+        """They wait for nothing."""
+        return 0.0
+
+    def run(self, _request: Request, _connection: Connection) -> dict[str, Any]:
+        """Error 13 for every command, the greeting, too."""
+        message = "this embedded server answers only the user who started it; start one of your own"
+        return error_reply(13, message)
+
+    def sent(self, _connection: Connection) -> None:
+        """Nothing waits for it."""
 
 
 def _has_next_batch(reply: dict[str, Any]) -> bool:
@@ -279,5 +335,5 @@ def check_loopback(host: str) -> None:
             return
     raise ValueError(
         f"the embedded server listens on loopback only (127.0.0.1 or ::1), not on {host!r}: it has no "
-        "authentication. To share a database between machines use a real MongoDB and set TOCDEMO_MONGO_URI."
+        "logins. To share a database between machines use a real MongoDB and set TOCDEMO_MONGO_URI."
     )

@@ -35,11 +35,10 @@ _ENDINGS = frozenset({"committransaction", "aborttransaction"})
 
 
 class Invocation(NamedTuple):
-    """The session fields of one command: the bytes of `lsid.id` and `txnNumber`, or None; whether it carried
-    `autocommit: false` and `startTransaction: true`.
+    """The session fields of one command: `txnNumber`, or None; whether it carried `autocommit: false` and
+    `startTransaction: true`.
     """
 
-    session_id: bytes | None = None
     number: int | None = None
     in_transaction: bool = False
     starts: bool = False
@@ -56,22 +55,22 @@ def session_key(lsid: Any) -> bytes | None:
     return bytes(found) if isinstance(found, Binary) and len(found) == 16 else None
 
 
-def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invocation:
-    """Check and read the session fields of a command, whose name is in lower case. A server that is no member
-    of a replica set takes no transaction numbers. CommandError 20 for one of these, 72 for fields that do not
-    go together, 263 for a command that cannot run in a transaction.
+def read_invocation(
+    name: str, command: Document, session_id: bytes | None, *, replica_set: bool
+) -> Invocation:
+    """Check and read the session fields of a command, whose name is in lower case; `session_id` is the
+    `session_key` of its `lsid`. A server that is no member of a replica set takes no transaction numbers.
+    CommandError 20 for one of these, 72 for fields that do not go together, 263 for a command that cannot run
+    in a transaction.
     """
     lsid, number = command.get("lsid"), command.get("txnNumber")
-    if lsid is None and number is None and "autocommit" not in command and "startTransaction" not in command:
-        return NO_SESSION
-    session_id = session_key(lsid)
     if lsid is not None and session_id is None:
         raise CommandError(14, "lsid must be a document whose id is a UUID")
     in_transaction = "autocommit" in command
     if number is None:
         if in_transaction or "startTransaction" in command:
             raise CommandError(72, "'autocommit' and 'startTransaction' need a 'txnNumber'")
-        return Invocation(session_id)
+        return NO_SESSION
     if session_id is None:
         raise CommandError(72, "Transaction number requires a session ID to also be specified")
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
@@ -88,12 +87,7 @@ def read_invocation(name: str, command: Document, *, replica_set: bool) -> Invoc
         raise CommandError(50768, f"txnNumber may only be provided for {name} with autocommit=false")
     elif name not in _RETRYABLE_COMMANDS:
         raise CommandError(50768, f"txnNumber is not supported for the command {name} outside a transaction")
-    return Invocation(
-        session_id=session_id,
-        number=int(number),
-        in_transaction=in_transaction,
-        starts=command.get("startTransaction") is True,
-    )
+    return Invocation(int(number), in_transaction, command.get("startTransaction") is True)
 
 
 NO_SESSION = Invocation()

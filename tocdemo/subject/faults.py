@@ -1,4 +1,4 @@
-"""The faults of the incident: small, named source transforms that put back what the mended backend cured.
+"""The faults of the incident: small, named source transforms that put back what was fixed.
 
 A fault works on the syntax tree (libcst) of one or two files, so that it yields real source that a lesson can
 show and a learner can edit. Faults compose in any order. It knows
@@ -31,7 +31,7 @@ Files = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Fault:
-    """A named way to break the mended backend.
+    """A named way to break the fixed backend.
 
     `sentence` says what the fault does to the source, `fix` what is so without it. `transforms` holds a
     function from source text to source text for each path that the fault changes.
@@ -50,7 +50,7 @@ class Fault:
 def with_faults(names: Iterable[str]) -> dict[str, str]:
     """Return the backend's files with the named faults, in any order. Raises ValueError for a bad name."""
     wanted = {get(name).name for name in names}
-    files = dict(sources.mended())
+    files = dict(sources.fixed())
     for path in files:
         here = frozenset(name for name in wanted if path in FAULTS[name].transforms)
         files[path] = _file_with(path, here)
@@ -81,13 +81,13 @@ def faults_in(path: str, text: str) -> frozenset[str] | None:
 
 
 def diff(name: str) -> str:
-    """Return what the fault changes, as a unified diff from the mended source to the faulty one."""
+    """Return what the fault changes, as a unified diff from the fixed source to the faulty one."""
     before, after = with_faults([]), with_faults([name])
     return "".join(unified_diff(path, before[path], after[path]) for path in FAULTS[name].transforms)
 
 
 def _file_with(path: str, faults: frozenset[str]) -> str:
-    text = sources.mended()[path]
+    text = sources.fixed()[path]
     for name in sorted(faults):
         text = apply_to(name, path, text)
     return text

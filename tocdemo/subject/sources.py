@@ -1,11 +1,13 @@
-"""The backend's files as text: the one version that the package holds, which is the mended one.
+"""The backend's files as text: the one version that the package holds, which is the fixed one.
 
 It knows where the package keeps the backend, and nothing about what is wrong with it.
 """
 
 import contextlib
+import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -25,17 +27,19 @@ _PACKAGES = ("tests/test_api/__init__.py", "tests/test_api/test_routes/__init__.
 # Besides the app: what a learner gets. The package's further tests are not part of the 28.
 _TEST_FILES = ("pytest.ini", "tests/__init__.py", CONFTEST, "tests/test_db/__init__.py", SUITE)
 
+_WHILE_OPEN = (0.02, 0.1, 0.5) if os.name == "nt" else ()  # seconds between attempts to replace a file
+
 
 @cache
-def mended() -> Mapping[str, str]:
-    """Return the mended backend: a text for each path (with `/`, relative to the backend's folder)."""
+def fixed() -> Mapping[str, str]:
+    """Return the fixed backend: a text for each path (with `/`, relative to the backend's folder)."""
     app = (path.relative_to(BACKEND).as_posix() for path in BACKEND.glob("app/**/*.py"))
     return _texts([*app, *_TEST_FILES])
 
 
 @cache
 def neighbours() -> Mapping[str, str]:
-    """Return the neighbours' tests, as `mended` does. No fault changes them."""
+    """Return the neighbours' tests, as `fixed` does. No fault changes them."""
     return _texts([*NEIGHBOURS, *_PACKAGES])
 
 
@@ -81,9 +85,20 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
         if path.exists():
             draft.chmod(path.stat().st_mode)
-        draft.replace(path)
+        _replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         stale.unlink(missing_ok=True)
+
+
+def _replace(draft: Path, path: Path) -> None:
+    """Put the draft in the file's place; wait a bit while Windows refuses, since a program has it open."""
+    for pause in _WHILE_OPEN:
+        try:
+            draft.replace(path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    draft.replace(path)

@@ -211,6 +211,12 @@ class Workspace:
             if self.has(path) and _digest(self._read(path) or "") != record[path]["put"]
         ]
 
+    def mine(self, start: Start) -> list[str]:
+        """Return the files that are not as at the start, in which the learner or a verb of theirs changed
+        something, and the learner's own ones."""
+        changed = [path for path, text in start.files.items() if self._read(path) not in (None, text)]
+        return sorted({*changed, *(path for path in self._own_files() if path not in start.files)})
+
     def is_own(self, path: str) -> bool:
         """Whether the file holds a text of the learner's: one that no cell put there, in no known state."""
         text = self._read(path)
@@ -218,7 +224,7 @@ class Workspace:
             return False
         if path in sources.neighbours():
             return text != sources.neighbours()[path]
-        return path not in sources.mended() or faults.faults_in(path, text) is None
+        return path not in sources.fixed() or faults.faults_in(path, text) is None
 
     def _differs(self, path: str, wanted: str, record: Mapping) -> bool:
         """Whether somebody edited the file since the course put it there."""
@@ -274,4 +280,4 @@ def _digest(text: str) -> str:
 
 def _course_text(path: str, start: Start) -> str:
     """Return what the course has for a file, whatever its state: when that changes, the course did."""
-    return start.given.get(path) or sources.mended().get(path) or start.files[path]
+    return start.given.get(path) or sources.fixed().get(path) or start.files[path]

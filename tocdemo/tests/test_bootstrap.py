@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -248,6 +249,91 @@ def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(pro
     assert installs(project) == 1
 
 
+def test_on_windows_ctrl_c_is_the_affair_of_the_python_that_was_handed_over_to(monkeypatch):
+    before, during = signal.getsignal(signal.SIGINT), []
+
+    def call(command: list[str]) -> int:
+        during.append(signal.getsignal(signal.SIGINT))
+        return 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        patched.setattr(subprocess, "call", call)
+        assert bootstrap.hand_over("python", ["start"]) == 3
+    assert during[0] not in (before, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_environment_that_is_in_use_on_windows_is_named(tmp_path):
+    error = PermissionError(13, "Access is denied")
+    error.winerror = 5
+    with (
+        pytest.raises(bootstrap.SetupError, match=r"\.venv cannot be replaced while something runs in it"),
+        making._writing(venv(tmp_path)),
+    ):
+        raise error
+
+
+# --- with a lock, with a real pip --------------------------------------------------------------------------
+
+
+def lock(project: Path, wheels: str, digest: str | None = None) -> None:
+    """Pin the one wheel of that folder, and lock it with its hash, or with another."""
+    (project / "requirements.txt").write_text("more==1.0\n-e .\n")
+    digest = digest or hashlib.sha256(next(Path(wheels).iterdir()).read_bytes()).hexdigest()
+    (project / "locks").mkdir()
+    (project / "locks/course.txt").write_text(f"more==1.0 \\\n    --hash=sha256:{digest}\n")
+    (project / "locks/wheels.json").write_text("{}")
+
+
+def test_what_is_locked_is_installed_by_its_hash_and_the_project_after_it(project, wheels):
+    lock(project, wheels)
+    result = run(project, PIP_FIND_LINKS=wheels)
+    assert result.stdout == f"ran in {project / '.venv'}\n", result.stderr
+    assert "no hash" not in result.stderr
+    assert result.stderr.count("installed in") == installs(project) == 1
+    log = (project / ".venv" / LOG).read_text()
+    assert "locks/course.txt (line 1)" in log
+    assert "Successfully installed tocdemo" in log
+    assert run(project).stderr == ""
+
+
+def test_a_file_with_another_hash_is_not_installed_and_a_sentence_says_which(project, wheels):
+    lock(project, wheels, "0" * 64)
+    (project / "locks/wheels.json").write_text('{"more==1.0": ["cp311-cp311-win_nowhere"]}')
+    result = run(project, PIP_FIND_LINKS=wheels)
+    assert result.returncode == 2
+    said = result.stderr.splitlines()[-1]
+    assert "the package index gave another file for more==1.0 than those whose hashes locks has" in said
+    assert (installs(project), (project / ".venv").exists()) == (0, False)
+    no_wheel = (
+        "no ready-made package (wheel) for this system of more==1.0: pip has to build it, which may need"
+    )
+    assert f"tocdemo: there is {no_wheel}" in result.stderr
+
+
+def test_what_had_to_be_built_is_named_when_pip_fails(tmp_path):
+    (tmp_path / "log").write_text("ERROR: Failed to build more\n")
+    said = why_pip_failed(str(tmp_path / "log"), ["more==1.0"])
+    assert "Failed to build more; there is no ready-made package (wheel) for this system of more==1.0" in said
+
+
+def test_a_pin_that_the_lock_does_not_have_is_installed_without_a_hash_and_a_sentence_says_so(
+    tmp_path, capsys
+):
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/course.txt").write_text("more==0.9 --hash=sha256:00\n")
+    environment = venv(tmp_path)
+    pins = {"more": "1.0", "tocdemo": None}
+    steps, no_wheel = installing._steps(environment, pins, str(tmp_path / "locks/course.txt"))
+    assert (steps, no_wheel) == ([["more==1.0", "-e", "."]], [])
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"tocdemo: {os.path.join('locks', 'course.txt')} does not have more==1.0: no hash is compared\n"
+    )
+
+
 # --- with a uv on the path ---------------------------------------------------------------------------------
 
 # Does what it is asked to do by the pip of the environment that it is told to install into.
@@ -291,7 +377,7 @@ def test_pip_takes_over_from_a_uv_that_fails(project, tmp_path):
 def test_a_uv_of_another_machine_fails_like_any_other(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", path_with_uv(tmp_path, "\0no program of this machine\0"))
     environment = Environment(str(tmp_path), str(tmp_path))
-    assert not installing.ends_well(["uv", "pip", "install"], environment, ())
+    assert not installing.end_well([["uv", "pip", "install"]], environment, ())
     assert last_line(str(tmp_path / LOG)) == "uv: Exec format error"
 
 
@@ -613,6 +699,20 @@ def test_a_running_python_that_satisfies_the_pins_is_used_as_it_is(tmp_path, mon
     put(tmp_path / "site", "tocdemo", "0.1", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     assert bootstrap.ready_python() is None
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("origin", [None, "elsewhere"])
+def test_where_only_the_project_is_missing_or_another_copy_this_one_goes_first(tmp_path, monkeypatch, origin):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["more", str(tmp_path)]))
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
+    put(tmp_path / "site", "some-thing", "1.0")
+    if origin:
+        put(tmp_path / "site", "tocdemo", "0.1", origin)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    assert bootstrap.ready_python() is None
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "more"])
     assert not (tmp_path / ".venv").exists()
 
 

@@ -37,7 +37,7 @@ def _require_texts(evidence: Evidence) -> None:
         evidence.text(path)
     if not evidence.exercise.backend:
         return
-    backend = [path for path in sources.mended() if path.endswith(".py")]
+    backend = [path for path in sources.fixed() if path.endswith(".py")]
     if any(path in backend or path.startswith("tests/") for path in evidence.exercise.files):
         for path in backend:
             evidence.text(path)

@@ -1,5 +1,6 @@
 """The builder and the contract check, on lessons of three lines and on outputs made by hand."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -8,12 +9,12 @@ import pytest
 from tocdemo.course import build
 from tocdemo.course.contracts import EXPECTED_TYPE, ORDERS_TYPE, RUN_TYPE, violations
 from tocdemo.course.manifest import CourseError, load
+from tocdemo.course.prose import minutes
 
 MANIFEST = """
 [[lesson]]
 slug = "00_first"
 title = "First"
-minutes = 5
 
 [[lesson.run]]
 cell = "together"
@@ -36,8 +37,8 @@ match = "is clo.ed"
 [[lesson]]
 slug = "01_second"
 title = "Second"
-minutes = 7
 """
+SECONDS = '[seconds]\n"00_first" = 200\n"01_second" = 60.5\naside = 170\n'
 FIRST = """# First
 
 Text, [on](01_second.md#there) to the next.
@@ -84,6 +85,7 @@ def opening(slug: str) -> str:
 def project(tmp_path: Path) -> Path:
     (tmp_path / "lessons").mkdir()
     (tmp_path / "lessons/course.toml").write_text(MANIFEST)
+    (tmp_path / "lessons/seconds.toml").write_text(SECONDS)
     (tmp_path / "lessons/00_first.md").write_text(FIRST)
     (tmp_path / "lessons/01_second.md").write_text("# Second\n\nText.\n" + opening("01_second"))
     return tmp_path
@@ -151,14 +153,14 @@ def test_equal_cells_have_different_ids_and_an_edit_elsewhere_changes_none(proje
 def test_title_minutes_and_links_come_from_the_manifest(project):
     build.build(project)
     cells = built(project).cells
-    assert "*Lesson 00, about 5 minutes*" in cells[0].source
+    assert "*Lesson 00, about 4 minutes*" in cells[0].source
     assert "[on](01_second.ipynb#there)" in cells[0].source
     assert "Next: [Second](01_second.ipynb)" in cells[-1].source
     assert "Before: [First](00_first.ipynb)" in built(project, "01_second").cells[-1].source
 
 
 def test_an_optional_lesson_stands_outside_the_order_and_leads_to_the_map(project):
-    optional = '[[lesson]]\nslug = "aside"\ntitle = "Aside"\nminutes = 3\noptional = true\n\n'
+    optional = '[[lesson]]\nslug = "aside"\ntitle = "Aside"\noptional = true\n\n'
     before, middle, after = MANIFEST.partition('[[lesson]]\nslug = "01')
     (project / "lessons/course.toml").write_text(before + optional + middle + after)
     (project / "lessons/aside.md").write_text("# Aside\n\nFor [the next](01_second.md).\n" + opening("aside"))
@@ -226,6 +228,12 @@ def test_a_lesson_that_no_cell_opens_is_refused(project):
         ('run="lucky"', 'run="together"', "more than one cell is named together"),
         ('tags=["raises-exception"]', "tag=1", "may stand one of"),
         ("01_second.md", "07_none.md", "07_none.md, which is no lesson"),
+        (
+            "More text.",
+            "So it is.[^nowhere]",
+            r"\[\^nowhere\] leads nowhere: it is no cell here, and no source",
+        ),
+        ("More text.", "So it is.[^01_second:together]", "names a cell that is not in 01_second"),
     ],
 )
 def test_a_wrong_text_says_what_is_wrong_and_writes_nothing(project, old, new, message):
@@ -233,6 +241,112 @@ def test_a_wrong_text_says_what_is_wrong_and_writes_nothing(project, old, new, m
     with pytest.raises(CourseError, match=message):
         build.build(project)
     assert not (project / "notebooks").exists()
+
+
+SOURCE = """
+[the-rule]
+title = 'The "rule"'
+url = "https://example.org/rule"
+package = "pytest"
+version = "@"
+module = "_pytest.outcomes"
+says = "class   Skipped"
+"""
+
+
+def write_source(project, text=SOURCE):
+    (project / "lessons/sources.toml").write_text(text.replace("@", version("pytest")))
+
+
+def test_a_mark_becomes_a_link_and_the_sources_are_listed(project):
+    write_source(project)
+    text = FIRST.replace("More text.", "It is so.[^together] It is a rule.[^the-rule][^01_second:begin]")
+    (project / "lessons/00_first.md").write_text(text.replace("only_read()", "x[^the-rule]"))
+    build.build(project)
+    source = "\n".join(cell.source for cell in built(project).cells)
+    assert 'so.<sup>[↑](00_first.ipynb#cell-id=together "shown by a cell")</sup>' in source
+    assert (
+        """rule.<sup>[1](https://example.org/rule "The 'rule'")</sup><sup>[↑](01_second.ipynb#cell-"""
+        in source
+    )
+    assert '#### Sources\n\n1. [The "rule"](https://example.org/rule)' in source
+    assert "x[^the-rule]" in source
+    assert "Sources" not in "".join(cell.source for cell in built(project, "01_second").cells)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("class   Skipped", "class Skippy", "the-rule: _pytest.outcomes does not say 'class Skippy'"),
+        ('"@"', '"1.0"', "it is about pytest 1.0, installed is"),
+        ('"pytest"', '"no-such-package"', "no-such-package is not installed"),
+        ("_pytest.outcomes", "_pytest.nothing", "there is no _pytest.nothing"),
+        ('url = "https', 'url = "ftp', "expected a title, and a url"),
+        ("says", "said", "unknown said; known are"),
+        ('module = "_pytest.outcomes"\n', "", "a module or a file goes with what it says"),
+        ("[the-rule]", "[the-rule", "not valid TOML"),
+    ],
+)
+def test_a_source_that_does_not_say_so_is_refused(project, old, new, message):
+    assert old in SOURCE
+    write_source(project, SOURCE.replace(old, new))
+    with pytest.raises(CourseError, match=message):
+        build.build(project)
+
+
+def test_a_mark_that_is_two_things_is_refused(project):
+    write_source(project, SOURCE.replace("the-rule", "together"))
+    (project / "lessons/00_first.md").write_text(FIRST.replace("More text.", "So.[^together]"))
+    with pytest.raises(CourseError, match="both a cell's name and a source's"):
+        build.build(project)
+
+
+def test_the_sentences_that_claim_and_bear_no_mark_are_listed(project, capsys):
+    text = FIRST.replace(
+        "More text.",
+        "It never\nends. It always does.[^together] Is it 5? See lesson 07.\n\n- Since 3.0 it is so.\n- OK.",
+    )
+    (project / "lessons/00_first.md").write_text(text)
+    assert build.tell_unmarked(project) == 0
+    assert capsys.readouterr().out == (
+        "lessons/00_first.md:6: It never ends.\nlessons/00_first.md:9: Since 3.0 it is so.\n"
+    )
+
+
+# --- how long it takes -------------------------------------------------------------------------------------
+
+
+def test_minutes_are_words_lines_and_seconds():
+    code = "```python\nx = 1\n\ny = 2\n```\n\n```\nno words here\n```\n"
+    text = f"{'word ' * 145}\n\n| {'cell ' * 500}|\n\n{code}"
+    assert minutes.of(text, 52) == minutes.Length(words=145, lines=2, seconds=52)
+    assert minutes.of(text, 52).minutes == 2
+    assert minutes.of("", 0).minutes == 1
+
+
+def test_the_minutes_of_another_lesson_can_stand_in_a_text(project):
+    (project / "lessons/00_first.md").write_text(FIRST.replace("More text.", "{minutes:01_second} minutes"))
+    build.build(project)
+    assert any("1 minutes" in cell.source for cell in built(project).cells)
+
+
+def test_a_lesson_that_was_never_measured_is_refused(project):
+    (project / "lessons/seconds.toml").write_text('[seconds]\n"00_first" = 1\n')
+    with pytest.raises(CourseError, match=r"nobody has measured 01_second yet: .*build --measure 01_second"):
+        build.build(project)
+    (project / "lessons/seconds.toml").write_text('[seconds]\n"00_first" = "long"\n')
+    with pytest.raises(CourseError, match="expected a number of seconds for 00_first"):
+        build.build(project)
+
+
+def test_a_measure_records_the_lessons_that_it_names(project, monkeypatch, capsys):
+    monkeypatch.setattr(build.jupyter, "execute", lambda notebook, folder: notebook)
+    assert build.measure(project, ["01_second"]) == 0
+    kept = minutes.recorded(project)
+    assert kept["00_first"] == 200
+    assert 0 <= kept["01_second"] < 60
+    with pytest.raises(CourseError, match="names no lesson 07_none"):
+        build.measure(project, ["07_none"])
 
 
 # --- building over what is there ---------------------------------------------------------------------------
@@ -330,13 +444,12 @@ def test_a_missing_notebook_is_a_difference(project):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("minutes = 5", "minuts = 5", r"lesson 1: unknown minuts; known are slug"),
-        ("minutes = 5", 'minutes = "5"', r"00_first\): expected minutes = a number"),
-        ("minutes = 5", "minutes = true", r"expected minutes = a number"),
+        ('title = "First"', 'titel = "First"', r"lesson 1: unknown titel; known are slug"),
+        ('title = "First"', 'title = "First"\nminutes = 5', r"lesson 1: minutes are computed"),
         ('title = "First"', 'title = ""', r"expected title = a text"),
         ('"00_first"', '"first"', "a slug like 01_alone"),
-        ("minutes = 7", "minutes = 7\noptional = true", r"a slug like .*without a number"),
-        ("minutes = 7", 'minutes = 7\noptional = "yes"', r"01_second\): expected optional = true"),
+        ('"Second"', '"Second"\noptional = true', r"a slug like .*without a number"),
+        ('"Second"', '"Second"\noptional = "yes"', r"01_second\): expected optional = true"),
         ('"00_first"', '"first"\noptional = true', "first, has the map; it cannot be optional"),
         ('"00_first"', '"01_second"', "a slug of its own"),
         ("failed = 26", "failled = 26", "unknown failled; known are cell, passed, failed"),
@@ -347,7 +460,7 @@ def test_a_missing_notebook_is_a_difference(project):
         ("is clo.ed", "is (closed", "no regular expression"),
         ('cell = "closed"', 'cell = "is closed"', "letters, digits"),
         ("[[lesson]]", "[[lessons]]", "unknown lessons; known are lesson"),
-        ("minutes = 5", "minutes = ", "not valid TOML"),
+        ('title = "First"', "title = ", "not valid TOML"),
     ],
 )
 def test_a_wrong_manifest_says_where_and_what_was_expected(project, old, new, message):
@@ -448,8 +561,8 @@ def test_a_cell_that_is_tagged_to_raise_must_raise(project):
 
 def test_an_exploration_is_held_to_its_orders(project):
     manifest = project / "lessons/course.toml"
-    contract = "minutes = 5\n\n[[lesson.orders]]\ncell = 'plain'\norders = 6\nlosing = 4\n"
-    manifest.write_text(manifest.read_text().replace("minutes = 5\n", contract, 1))
+    contract = 'title = "First"\n\n[[lesson.orders]]\ncell = "plain"\norders = 6\nlosing = 4\n'
+    manifest.write_text(manifest.read_text().replace('title = "First"\n', contract, 1))
 
     def shown(orders, losing):
         counts = {"orders": orders, "losing": losing}

@@ -12,7 +12,7 @@ from .browser import CHROMIUM, ROOT, opened, photograph, run_all, served
 
 # The shortest lesson that shows the incident, and the one that has the panel.
 LESSON = "notebooks/03_the_async_fixture.ipynb"
-WITH_PANEL = ROOT / "notebooks" / "06_which_change_cured_it.ipynb"
+WITH_PANEL = ROOT / "notebooks" / "06_which_change_fixed_it.ipynb"
 PANEL = "notebooks/panel.ipynb"
 
 pytestmark = pytest.mark.skipif(

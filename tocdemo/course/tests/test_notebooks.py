@@ -1,5 +1,6 @@
 """Every lesson's notebook, run from top to bottom without a browser and held to its contract."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -11,9 +12,11 @@ from tocdemo.course.build import MANIFEST, differences
 from tocdemo.course.contracts import violations
 from tocdemo.course.jupyter import execute
 from tocdemo.course.manifest import load
+from tocdemo.course.prose import minutes
 
 ROOT = Path(__file__).resolve().parents[3]
 LESSONS = load(ROOT / MANIFEST)
+MOST_CELLS = 15  # of code, the first and the last included
 
 
 def files_below(*folders: Path) -> dict[Path, tuple[int, int]]:
@@ -33,10 +36,23 @@ def test_notebooks_are_what_their_texts_build():
 def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
     rows = (ROOT / "lessons" / f"{LESSONS[0].slug}.md").read_text(encoding="utf-8").splitlines()
     found = [row.split(" | ")[:2] for row in rows if row.startswith("| [")]
-    named = [(f"[{each.title}]({each.slug}.md)", str(each.minutes), each.optional) for each in LESSONS]
+    named = [
+        (f"[{each.title}]({each.slug}.md)", f"{{minutes:{each.slug}}}", each.optional) for each in LESSONS
+    ]
     assert found == [[f"| {link}", minutes] for link, minutes, optional in named if not optional]
-    aside = [row.removeprefix("- ").split(", ")[:2] for row in rows if row.startswith("- [")]
-    assert aside == [[link, f"{minutes} minutes"] for link, minutes, optional in named if optional]
+    aside = re.findall(
+        r"^- (\[[^\]]+\]\(\w+\.md\)),\s+(\{minutes:\w+\})\s+minutes", "\n".join(rows), re.MULTILINE
+    )
+    assert aside == [(link, minutes) for link, minutes, optional in named if optional]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.slug)
+def test_a_lesson_is_one_lesson(lesson):
+    text = (ROOT / "lessons" / f"{lesson.slug}.md").read_text(encoding="utf-8")
+    length = minutes.of(text, minutes.recorded(ROOT)[lesson.slug])
+    assert length.minutes <= minutes.MOST, length
+    notebook = nbformat.read(ROOT / "notebooks" / f"{lesson.slug}.ipynb", as_version=4)
+    assert sum(cell.cell_type == "code" for cell in notebook.cells) <= MOST_CELLS
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.slug)

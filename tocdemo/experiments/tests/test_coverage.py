@@ -59,8 +59,8 @@ def incident(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory):
-    """The same, mended."""
+def fixed(tmp_path_factory):
+    """The same, fixed."""
     return of_the_28(tmp_path_factory.mktemp("fixed"), "fixed")
 
 
@@ -99,8 +99,8 @@ def test_it_is_what_coverage_py_measures_in_a_process(incident):
     assert found.percent == pytest.approx(by_itself["summary"]["percent_covered"])
 
 
-def test_mended_the_28_reach_more_than_in_the_incident(incident, mended):
-    assert incident[1].percent < 70 < 85 < mended[1].percent < 100
+def test_fixed_the_28_reach_more_than_in_the_incident(incident, fixed):
+    assert incident[1].percent < 70 < 85 < fixed[1].percent < 100
 
 
 def test_a_run_under_coverage_still_knows_its_loops_and_its_failures(incident):
@@ -111,14 +111,14 @@ def test_a_run_under_coverage_still_knows_its_loops_and_its_failures(incident):
     assert "coverage" not in repr(sys.gettrace())  # the thread that waits was not traced
 
 
-def test_a_module_that_conftest_imports_is_measured_from_its_first_line(mended):
-    copy, _ = mended
+def test_a_module_that_conftest_imports_is_measured_from_its_first_line(fixed):
+    copy, _ = fixed
 
     assert coverage.measure(copy, "app/db/base.py", suite.arguments_for(copy)).missed == ()
 
 
-def test_a_module_that_no_test_imports_is_not_reached_and_warns_nobody(mended, recwarn):
-    copy, _ = mended
+def test_a_module_that_no_test_imports_is_not_reached_and_warns_nobody(fixed, recwarn):
+    copy, _ = fixed
 
     found = coverage.measure(copy, "app/db/users.py", suite.arguments_for(copy))
 

@@ -75,8 +75,8 @@ def test_the_policy_fixture_is_really_in_the_control(monkeypatch):
     assert "event_loop_policy" in scope
 
 
-def test_dynamic_references_are_the_smallest_cure_and_the_rest_is_needless(measured):
-    assert measured.cures() == ({"static-app-imports", "static-test-imports"},)
+def test_dynamic_references_are_the_smallest_fix_and_the_rest_is_needless(measured):
+    assert measured.fixes() == ({"static-app-imports", "static-test-imports"},)
     assert measured.needless() == ("sync-fixture", "unbound-client")
 
 
@@ -94,10 +94,10 @@ def test_the_picture_and_the_text_show_every_run(measured):
     assert "dynamic references in the app + dynamic references in the tests" in str(measured)
 
 
-def test_two_changes_that_each_cure_are_two_smallest_cures(monkeypatch):
+def test_two_changes_that_each_fix_it_are_two_smallest_fixes(monkeypatch):
     faked(monkeypatch, lambda names: 28 if not {"sync-fixture", "unbound-client"} <= names else 2)
     result = matrix.measure("embedded")
-    assert result.cures() == ({"unbound-client"}, {"sync-fixture"})
+    assert result.fixes() == ({"unbound-client"}, {"sync-fixture"})
     assert result.needless() == ("static-app-imports", "static-test-imports")
 
 
@@ -139,7 +139,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, capsys):
     assert "Stopped after 3 of 18 runs" in str(result)
     assert result._repr_mimebundle_()["text/html"].count("not run") == 13
     with pytest.raises(ValueError, match="not whole"):
-        result.cures()
+        result.fixes()
     done.clear()
     assert cli.main(["matrix", "--json"]) == 1
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 3

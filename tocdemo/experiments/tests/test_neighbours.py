@@ -1,4 +1,4 @@
-"""The 26 tests that share the fixture: green when mended, and what each fault does to them, measured."""
+"""The 26 tests that share the fixture: green when fixed, and what each fault does to them, measured."""
 
 import ast
 
@@ -32,7 +32,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["embedded", "replica-set", "pymongo", "mock"])
-def test_the_54_are_green_together_when_mended(backend):
+def test_the_54_are_green_together_when_fixed(backend):
     run = neighbours.together((), backend)
 
     assert (run.passed, run.total) == (54, 54), run
@@ -107,7 +107,7 @@ def test_join_from_a_plain_test(motor_reinit_db):
         ((), "attached to a different loop"),
         (("unbound-client",), ""),
     ],
-    ids=["incident", "mended", "mended but for io_loop"],
+    ids=["incident", "fixed", "fixed but for io_loop"],
 )
 def test_a_plain_neighbour_is_broken_by_io_loop_alone(tmp_path, names, error):
     copy = lay_out(tmp_path, names)
@@ -172,7 +172,7 @@ def test_there_are_three_suites_to_choose_from(place):
 
 
 def test_fastapi_is_imported_by_the_api_alone():
-    importers = {path for path, text in sources.mended().items() if path.endswith(".py") and web_in(text)}
+    importers = {path for path, text in sources.fixed().items() if path.endswith(".py") and web_in(text)}
 
     assert importers
     assert all(path.startswith("app/api/") for path in importers), importers

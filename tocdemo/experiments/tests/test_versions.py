@@ -85,6 +85,17 @@ def test_interpreters_that_pyenv_keeps_are_found(monkeypatch, tmp_path):
     assert versions.interpreter("3.4") == kept
 
 
+def test_an_interpreter_that_the_launcher_of_windows_knows_is_found(monkeypatch, tmp_path):
+    launcher = tmp_path / "py"
+    launcher.write_text('#!/bin/sh\n[ "$1" = -3.4 ] && echo /pythons/3.4\n')
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert versions.interpreter("3.4") == Path("/pythons/3.4")
+    with pytest.raises(versions.CannotBuild, match=r"There is no Python 3\.5"):
+        versions.interpreter("3.5")
+
+
 def test_a_record_is_read_as_it_was_written(monkeypatch, tmp_path):
     monkeypatch.setattr(versions, "FILE", tmp_path / "versions.json")
     pair = versions.Pair("Motor", "3.11", "1.5.0", "9.2.0", {"incident": [2, 26, 0]})

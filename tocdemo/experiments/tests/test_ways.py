@@ -78,7 +78,7 @@ def test_a_transaction_without_retry_fails_only_the_three_concurrent_tests(tmp_p
 
 
 @pytest.mark.parametrize("names", [(), faults.state("incident")])
-def test_on_a_replica_set_the_mended_28_pass_and_the_incident_is_the_same(tmp_path, names):
+def test_on_a_replica_set_the_fixed_28_pass_and_the_incident_is_the_same(tmp_path, names):
     run = replica_set_run(lay_out(tmp_path, names))
 
     assert (run.passed, run.failed) == ((2, 26) if names else (28, 0)), run

@@ -71,9 +71,9 @@ def test_no_order_of_three_guarded_adds_loses_a_chapter():
     assert ">no match</div>" in shown
 
 
-@pytest.mark.parametrize(("mended", "losing"), [(False, 4), (True, 0)])
-def test_two_updates_of_different_chapters(unguarded, mended, losing):
-    found = explore(sources.BACKEND if mended else unguarded, [rename("ch1", "X"), rename("ch2", "Y")])
+@pytest.mark.parametrize(("fixed", "losing"), [(False, 4), (True, 0)])
+def test_two_updates_of_different_chapters(unguarded, fixed, losing):
+    found = explore(sources.BACKEND if fixed else unguarded, [rename("ch1", "X"), rename("ch2", "Y")])
 
     assert (len(found.orders), len(found.losing)) == (6, losing)
     assert all((order.titles == ("X", "Y")) != order.loses for order in found.orders)

@@ -52,7 +52,8 @@ def who_holds_what(recording: Recording) -> Picture:
 
 class _Holding:
     ROW, GAP, TOP = 20, 14, 48
-    LEFT, MIDDLE, RIGHT = (4, 334), (408, 226), (694, 202)  # x and width of the three columns
+    LEFT, MIDDLE, RIGHT = (4, 334), (382, 226), (652, 244)  # x and width of the three columns
+    CLIENT, LOOP = 62, 56  # heights of the boxes: a title, and two lines below it
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -75,8 +76,8 @@ class _Holding:
             words = "No name of a loaded module of the project led to an async client " + self.moment + "."
             return Picture(f"<p>{words}</p>", words)
         left, height = self._left_places()
-        middle = self._spread(len(self.clients), 46, height)
-        right = self._spread(len(self.loops) + (None in self.loop_of.values()), 40, height)
+        middle = self._spread(len(self.clients), self.CLIENT, height)
+        right = self._spread(len(self.loops) + (None in self.loop_of.values()), self.LOOP, height)
         marks = list(self._titles())
         client_y = {client.number: y for client, y in zip(self.clients, middle)}
         loop_y = dict(zip([*self.loops, None], [*right, 0]))
@@ -96,7 +97,7 @@ class _Holding:
             for position, holder in enumerate(holders):
                 places[module, holder.name] = y + self.ROW * (position + 1) + 6
             y += self.ROW * (len(holders) + 1) + self.GAP
-        return places, max(y, self.TOP + 56 * len(self.clients), self.TOP + 50 * (len(self.loops) + 1))
+        return places, max(y, self.TOP + 72 * len(self.clients), self.TOP + 66 * (len(self.loops) + 1))
 
     def _spread(self, count: int, size: float, height: float) -> list[float]:
         room = (height - self.TOP) / max(count, 1)
@@ -112,11 +113,11 @@ class _Holding:
         start, client_x, loop_x = sum(self.LEFT), self.MIDDLE[0], self.RIGHT[0]
         for holder in self.recording.holders:
             y1 = left[holder.module, holder.name] + 10
-            y2 = client_y[holder.client] + 23
+            y2 = client_y[holder.client] + self.CLIENT / 2
             yield _link(start, y1, client_x, y2, holder_words(holder), holder.stale)
         for client in self.clients:
             loop = self.loop_of[client.number]
-            y1, y2 = client_y[client.number] + 23, loop_y[loop] + 20
+            y1, y2 = client_y[client.number] + self.CLIENT / 2, loop_y[loop] + self.LOOP / 2
             yield _link(sum(self.MIDDLE), y1, loop_x, y2, client_words(client), self._closed(loop))
 
     def _closed(self, number: int | None) -> bool:
@@ -159,24 +160,24 @@ class _Holding:
     def _client_box(self, client: Client, y: float) -> Iterator[str]:
         x, width = self.MIDDLE
         words = client_words(client)
-        yield _box(x, y, width, 46, words)
+        yield _box(x, y, width, self.CLIENT, words)
         yield _bound(x + 14, y + 15, words, hollow=client.loop is None)
         yield text(x + 26, y + 19, clipped(f"{client.number}: {short_kind(client)}", 30), words)
-        yield text(x + 8, y + 37, clipped(made_briefly(client), 33), made_words(client))
+        yield from _two_lines(x + 8, y + 37, made_briefly(client), (", ",), made_words(client))
 
     def _loop_box(self, number: int | None, y: float) -> Iterator[str]:
         x, width = self.RIGHT
         if number is None:
-            yield _box(x, y, width, 40, "the client was not used yet", gone=True)
-            yield text(x + 10, y + 24, "no loop yet", fill=FAINT)
+            yield _box(x, y, width, self.LOOP, "the client was not used yet", gone=True)
+            yield text(x + 10, y + self.LOOP / 2 + 4, "no loop yet", fill=FAINT)
             return
         loop, closed = self.recording.loop(number), self._closed(number)
         words = loop_words(loop)
-        yield _box(x, y, width, 40, words, gone=closed)
+        yield _box(x, y, width, self.LOOP, words, gone=closed)
         yield (_closed_loop if closed else _open_loop)(x + 14, y + 14, words)
         yield text(x + 26, y + 18, f"loop #{number}, " + ("closed" if closed else "open"), words)
         when = where(loop.closed if closed else loop.made)
-        yield text(x + 8, y + 34, clipped(when, 29), words)
+        yield from _two_lines(x + 8, y + 34, when, (" of ", " for ", ", "), words)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         head = ["module", "name", "where it comes from", "client", "loop"]
@@ -216,6 +217,14 @@ def _link(x1: float, y1: float, x2: float, y2: float, words: str, broken: bool =
     style = {"stroke": BAD if broken else INK, "stroke_width": 1.5, "fill": "none"}
     dashes = {"stroke_dasharray": "5 3"} if broken else {}
     return mark("path", words, d=path, **style, **dashes, data_mark="broken" if broken else "leads")
+
+
+def _two_lines(x: float, y: float, words: str, breaks: tuple[str, ...], title: str) -> Iterator[str]:
+    """Draw a text on one line, or on two: the first of the `breaks` that it has ends the first line."""
+    at = next((words.index(each) + len(each) for each in breaks if each in words), len(words))
+    for row, part in enumerate((words[:at], words[at:])):
+        if part:
+            yield text(x, y + 15 * row, clipped(part.strip(), 34), title)
 
 
 def _stale(x: float, y: float, width: float, height: float, words: str) -> str:

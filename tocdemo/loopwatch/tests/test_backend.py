@@ -104,6 +104,6 @@ def test_the_explanation_names_the_fault_and_its_change_lines_lead_to_28_green(p
         (INCIDENT, ["copied-name", "copied-name"]),
     ],
 )
-def test_the_checker_finds_the_faults_and_nothing_in_the_mended_state(pytester, names, found):
+def test_the_checker_finds_the_faults_and_nothing_in_the_fixed_state(pytester, names, found):
     lay_out(pytester, names)
     assert [finding.rule for finding in check(pytester.path)] == found

@@ -64,7 +64,7 @@ def test_who_follows_the_change_lines_alone_ends_green(pytester, mongo):
     text = run(pytester, mongo).explanation("test_two")
     changes = re.findall(r"(\S+):(\d+): write `(.+?)` there, and (.+?) wherever", text)
     assert {change[0] for change in changes} == {"app/db/toc.py", "tests/test_toc.py"}
-    mended = dict(mongo)
+    fixed = dict(mongo)
     for file, line, statement, names in changes:
         lines = (pytester.path / file).read_text().splitlines()
         lines[int(line) - 1] = statement
@@ -72,9 +72,9 @@ def test_who_follows_the_change_lines_alone_ends_green(pytester, mongo):
         for name in names.split(", "):
             bare = name.rpartition(".")[2]
             body = re.sub(rf"(?<![\w.]){bare}\b", name, body)
-        mended[file] = body
+        fixed[file] = body
     forget("app", "tests")
-    outcome = run(pytester, mended)
+    outcome = run(pytester, fixed)
     assert (outcome.passed, outcome.failed) == (5, 0)
     assert outcome.recording.explanations == {}
 

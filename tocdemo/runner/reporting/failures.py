@@ -59,8 +59,8 @@ def plain(text: str) -> str:
 
 def unwrapped(error: BaseException) -> BaseException:
     """Return the error of a file that could not be imported, without what pytest put around it."""
-    if isinstance(error, ConftestImportFailure):
-        return unwrapped(error.cause)
+    if isinstance(error, ConftestImportFailure) and error.__cause__ is not None:
+        return unwrapped(error.__cause__)
     if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
         return unwrapped(error.__cause__)
     return error

@@ -124,8 +124,22 @@ class Reporter:
             return f"pytest ended with exit code {exit_code}, though no test failed."
         return ""
 
-    def why_nothing_ran(self) -> str:
-        """Return what kept pytest from running a test, with its place; or nothing, when that is not known."""
+    def why_nothing_ran(self, target: Path, exit_code: int | None, complaints: str) -> str:
+        """Return what kept pytest from running a test in `target`, with its place where that is known.
+
+        `exit_code` is pytest's, or None when it gave none; `complaints` is what it wrote to standard error.
+        """
+        known = self._what_ended_it()
+        if known:
+            return known
+        said = plain(self.text.getvalue()).strip()
+        if exit_code in (0, 1, 5):
+            return f"pytest found no test in {target}: {said}"
+        # Warnings come on the same way as what pytest has to say; that begins with ERROR.
+        _, error, words = plain(complaints).rpartition("ERROR: ")
+        return (words if error else said or plain(complaints)).strip() or f"pytest ended with {exit_code}"
+
+    def _what_ended_it(self) -> str:
         if self.failure is None:
             return ""
         cause = unwrapped(self.failure)

@@ -65,7 +65,7 @@ def notebook(monkeypatch):
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory):
-    return lay_out(tmp_path_factory.mktemp("mended") / "workspace")
+    return lay_out(tmp_path_factory.mktemp("fixed") / "workspace")
 
 
 def outcomes(run):

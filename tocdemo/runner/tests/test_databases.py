@@ -1,5 +1,6 @@
 """A run's database: its own, gone afterwards, and nobody else's is ever touched."""
 
+import errno
 import getpass
 import os
 import re
@@ -169,6 +170,32 @@ def test_a_name_without_an_answer_in_dns_is_given_three_seconds(monkeypatch):
     assert str(refused.value).startswith(
         "No MongoDB answers at mongodb+srv://cluster.example.net/ within 3 s"
     )
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1", "::1"], ["::1"], []])
+def test_one_loopback_address_is_enough_and_none_is_a_sentence(monkeypatch, hosts):
+    class Server(EmbeddedServer):
+        def start(self):
+            if self.host not in hosts:
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            return self
+
+    monkeypatch.setattr(databases, "EmbeddedServer", Server)
+    make = databases._embedded_server.__wrapped__
+    if hosts:
+        assert make(None).host == hosts[0]
+    else:
+        with pytest.raises(NoDatabase, match=r"neither on 127\.0\.0\.1 nor on ::1"):
+            make(None)
+
+
+def test_too_many_open_files_are_not_taken_for_a_missing_address(monkeypatch):
+    def start(self):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(EmbeddedServer, "start", start)
+    with pytest.raises(OSError, match="Too many"):
+        databases._embedded_server.__wrapped__(None)
 
 
 def test_pytest_says_why_it_cannot_begin_and_runs_nothing(tmp_path):

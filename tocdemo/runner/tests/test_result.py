@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tocdemo.loopwatch import Recording
 from tocdemo.runner import inline, suite
 from tocdemo.runner.result import Counts, Run, TestResult, together
 from tocdemo.subject.tests.projects import lay_out
@@ -105,6 +106,17 @@ def test_the_incident_explains_itself(tmp_path):
     assert "loop" in str(explained)
     assert "books_collection" in str(run.who_holds_what()._repr_html_())
     assert "test_update_toc_success" in str(run.timeline()._repr_html_()) or run.timeline()
+
+
+def test_a_test_and_its_fixture_may_each_have_a_cause_of_their_own():
+    texts = {
+        "t.py::test_a": "loopwatch: a\n  held as: x",
+        "t.py::test_b": "loopwatch: b\n  held as: y\n\nloopwatch: a\n  the same cause as in t.py::test_a, …",
+        "t.py::test_c": "loopwatch: a\n  the same cause as in t.py::test_a, which has the full explanation",
+    }
+    run = Run((), 0.1, recording=Recording("3.11", {}, explanations=texts))
+    assert run.explain().texts == ("loopwatch: a\n  held as: x", "loopwatch: b\n  held as: y")
+    assert str(run.explain()).endswith("1 more test failed for the same cause.")
 
 
 def test_a_test_can_come_several_times_each_with_fresh_fixtures(tmp_path):

@@ -28,13 +28,15 @@ COMMANDS = Table()
 
 @COMMANDS.add("hello", "isMaster")
 def hello(context: Context) -> Document:
-    """Server discovery (specification: server-discovery-and-monitoring). No topologyVersion: drivers poll."""
+    """Server discovery (specification: server-discovery-and-monitoring). The topology never changes."""
     command = context.command
     reply: Document = {"helloOk": True} if command.get("helloOk") else {}
     writable = "isWritablePrimary" if next(iter(command)) == "hello" else "ismaster"
     reply |= {writable: True}
     if context.identity.replica_set is not None:
         reply |= _replica_set_fields(context)
+    if context.identity.process_id is not None:
+        reply["topologyVersion"] = {"processId": context.identity.process_id, "counter": Int64(0)}
     return reply | {
         "maxBsonObjectSize": MAX_DOCUMENT_BYTES,
         "maxMessageSizeBytes": MAX_MESSAGE_BYTES,

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..context import Context
 from ..query.expressions import bind_query
-from ..query.values import Document, sort_documents
+from ..query.ordering import sort_documents
+from ..query.values import Document
 from ..storage import find_documents
 from .planning import choose
 

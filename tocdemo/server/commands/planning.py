@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import CommandError, not_implemented
 from ..query.matching import compile_query
-from ..query.values import Document, sort_documents
+from ..query.ordering import sort_documents
+from ..query.values import Document
 from ..storage import Collection, Index
 
 _COMPARISONS = frozenset({"$eq", "$lt", "$lte", "$gt", "$gte"})

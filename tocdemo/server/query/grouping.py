@@ -15,7 +15,8 @@ from typing import Any
 from ..errors import expect, not_implemented
 from .expressions import Evaluate, compile_operand, distinct, extreme, merge_objects
 from .numbers import mean, total
-from .values import MISSING, Document, is_text, order_key, sort_documents
+from .ordering import sort_documents
+from .values import MISSING, Document, is_text, order_key
 
 Stage = Callable[[list[Document]], list[Document]]
 

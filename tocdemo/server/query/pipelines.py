@@ -19,8 +19,9 @@ from .expressions import bind_pipeline, compile_operand
 from .grouping import Stage, compile_count, compile_group, compile_sort_by_count
 from .matching import compile_query
 from .numbers import to_whole
+from .ordering import check_sort, sort_documents
 from .shaping import Shape, compile_fields, compile_root, compile_shape, compile_unset
-from .values import MISSING, Document, check_sort, copy_document, is_number, leaves, order_key, sort_documents
+from .values import MISSING, Document, Key, copy_document, is_number, leaves, order_key
 
 ReadCollection = Callable[[str], list[Document]]
 
@@ -222,23 +223,25 @@ def _lookup(options: Any, read: ReadCollection) -> Stage:
     def joined(document: Document) -> Document:
         found = read(options["from"])
         if local is not None and foreign is not None:
-            found = list(filter(compile_query({foreign: {"$in": _local_values(document, local)}}), found))
-        values = {name: of(document, {}) for name, of in variables.items()}
-        constants = {
-            name: {"$literal": None if value is MISSING else value} for name, value in values.items()
-        }
+            wanted = _join_keys(document, local)
+            found = [other for other in found if wanted & _join_keys(other, foreign, whole=True)]
+        constants = {name: {"$literal": of(document, {})} for name, of in variables.items()}
         return _put(document, options["as"], run_pipeline(found, bind_pipeline(stages, constants), read))
 
     return lambda documents: [joined(document) for document in documents]
 
 
-def _local_values(document: Document, path: str) -> list[Any]:
-    """What a document is joined by: an array by each of its items, a missing field as null."""
-    values: dict[Any, Any] = {}
+def _join_keys(document: Document, path: str, *, whole: bool = False) -> set[Key]:
+    """What a document is joined by: an array by each of its items, and (`whole`) as what it is; a missing
+    field is null.
+    """
+    keys: set[Key] = set()
     for leaf in leaves(document, path.split(".")):
-        for value in leaf if isinstance(leaf, list) else [leaf]:
-            values.setdefault(order_key(value), None if value is MISSING else value)
-    return list(values.values())
+        if isinstance(leaf, list):
+            keys.update(map(order_key, leaf))
+        if whole or not isinstance(leaf, list):
+            keys.add(order_key(leaf))
+    return keys
 
 
 def _union_with(options: Any, read: ReadCollection) -> Stage:
@@ -265,11 +268,21 @@ _READING_STAGES: dict[str, Callable[[Any, ReadCollection], Stage]] = {
 }
 
 
+_NOT_IN_UPDATES = frozenset({*_STAGES, *_READING_STAGES, *_UNSUPPORTED_STAGES})
+
+
+def check_stage_names(stages: list[Any]) -> None:
+    """Refuse (error 40324) a stage that MongoDB has not."""
+    for stage in stages:
+        name = next(iter(stage)) if isinstance(stage, dict) and len(stage) == 1 else "$set"
+        if name not in _SHAPES and name not in _NOT_IN_UPDATES:
+            raise CommandError(40324, f"Unrecognized pipeline stage name: '{name}'")
+
+
 def compile_update_pipeline(stages: list[Any]) -> Shape:
     """Make a function of an update by pipeline, which may use six stages only."""
-    known = {*_STAGES, *_READING_STAGES, *_UNSUPPORTED_STAGES}
     for stage in stages:
-        for name in known.intersection(stage if isinstance(stage, dict) else ()):
+        for name in _NOT_IN_UPDATES.intersection(stage if isinstance(stage, dict) else ()):
             raise CommandError(72, f"{name} is not allowed to be used within an update")
     run = compile_pipeline(stages, lambda _: [])
     return lambda document: copy_document(run([document])[0])

@@ -14,10 +14,11 @@ from typing import Any
 from bson import ObjectId
 
 from ..errors import CommandError
-from .matching import compile_query, equality_fields, positional_index
+from .inferring import equality_fields, positional_index
+from .matching import compile_query
 from .paths import child, set_path
 from .pipelines import compile_update_pipeline
-from .update_operators import CHECKS, OPERATORS
+from .update_operators import CHECKS, OPERATORS, TOP_ONLY
 from .values import Document, Predicate, copy_document, order_key
 
 
@@ -33,11 +34,10 @@ class Update:
         self.update: Any = update
         self.query = query
         self.is_pipeline = isinstance(update, list)
-        self._applied = False
         if not isinstance(update, dict | list):
             raise CommandError(9, "Update argument must be either an object or an array")
         self.is_replacement = isinstance(update, dict) and not next(iter(update), "").startswith("$")
-        self._filters = _compile_array_filters(array_filters or [])
+        self._filters = _compile_array_filters(array_filters) if array_filters else {}
         if array_filters and (self.is_pipeline or self.is_replacement):
             raise CommandError(9, "arrayFilters may only be specified for an update with operators")
         if isinstance(update, list):
@@ -45,7 +45,10 @@ class Update:
             return
         if self.is_replacement:
             _check_replacement(update)
-        elif _check_operators(update) or array_filters:
+            return
+        paths = "\n".join(_check_operators(update))
+        self._top_only = "." not in paths and update.keys() <= TOP_ONLY
+        if array_filters or "$[" in paths:
             self._check_filters_used()
 
     def apply(self, document: Document) -> Document:
@@ -59,12 +62,8 @@ class Update:
     def insert(self) -> Document:
         """The document that an upsert inserts when nothing matched."""
         seed: Document = {}
-        fixed = equality_fields(self.query)
-        if self.is_replacement:
-            seed = {"_id": fixed["_id"]} if "_id" in fixed else {}
-        else:
-            for path, value in fixed.items():
-                set_path(seed, path, value)
+        for path, value in equality_fields(self.query, only_id=self.is_replacement).items():
+            set_path(seed, path, value)
         result = self._changed(seed, inserting=True)
         if "_id" in seed and order_key(result.get("_id")) != order_key(seed["_id"]):
             raise CommandError(
@@ -80,11 +79,8 @@ class Update:
             changed = self._run_pipeline(document)
             identity = {"_id": document["_id"]} if "_id" in document else {}
             return {**identity, **changed}  # a pipeline may leave the _id out, which keeps it
-        changed = copy_document(document)
-        # The first document may have the operands themselves; no two documents may share a list.
-        update = copy_document(self.update) if self._applied else self.update
-        self._applied = True
-        for operator, fields in update.items():
+        changed = dict(document) if self._top_only else copy_document(document)
+        for operator, fields in self.update.items():
             if operator == "$setOnInsert" and not inserting:
                 continue
             change = OPERATORS[operator]
@@ -100,7 +96,7 @@ class Update:
         parts = path.split(".")
         if "$" in parts:
             position = parts.index("$")
-            index = None if inserting else positional_index(self.query, original, parts[:position])
+            index = None if inserting else positional_index(self.query, original)
             if index is None:
                 raise CommandError(2, "The positional operator did not find the match needed from the query.")
             parts[position] = str(index)
@@ -140,8 +136,15 @@ def _compile_array_filters(filters: list[Document]) -> dict[str, Predicate]:
     compiled: dict[str, Predicate] = {}
     for condition in filters:
         names = {name.partition(".")[0] for name in _field_names(condition)}
-        if len(names) != 1:
-            raise CommandError(9, "Error parsing array filter: it must name exactly one top-level field")
+        if "$expr" in names:
+            raise CommandError(224, "$expr is not allowed in this context")
+        names = {name for name in names if not name.startswith("$")}
+        if not names:
+            message = "Cannot use an expression without a top-level field name in arrayFilters"
+            raise CommandError(9, message)
+        if len(names) > 1:
+            message = f"Expected a single top-level field name, found {' and '.join(sorted(names))}"
+            raise CommandError(9, f"Error parsing array filter: {message}")
         (name,) = names
         if name in compiled:
             raise CommandError(9, f"Found multiple array filters with the same top-level field name {name}")
@@ -171,8 +174,8 @@ def _check_replacement(replacement: Document) -> None:
             raise CommandError(52, message)
 
 
-def _check_operators(update: Document) -> bool:
-    """Refuse operators and paths that cannot be; whether a path names array filters."""
+def _check_operators(update: Document) -> list[str]:
+    """Refuse operators and paths that cannot be; the paths that are left."""
     paths: list[str] = []
     for operator, fields in update.items():
         if operator not in OPERATORS:
@@ -182,22 +185,22 @@ def _check_operators(update: Document) -> bool:
             message = f"Modifiers operate on fields but we found type {type(fields).__name__} instead"
             raise CommandError(9, f"{message}. For example: {{$mod: {{<field>: ...}}}}")
         for path, operand in fields.items():
-            if "" in path.split("."):
-                raise CommandError(
-                    56, f"The update path '{path}' contains an empty field name, which is not allowed."
-                )
+            renamed = operator == "$rename" and isinstance(operand, str)
+            for place in (path, operand) if renamed else (path,):
+                if "" in place.split("."):
+                    message = f"The update path '{place}' contains an empty field name, which is not allowed."
+                    raise CommandError(56, message)
             if path.startswith("$"):
                 raise CommandError(
                     52, f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage."
                 )
             if operator in CHECKS:
                 CHECKS[operator](path, operand)
-            paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
-    if len(paths) < 2:
-        return bool(paths) and "$[" in paths[0]
-    paths.sort(key=lambda path: path.split("."))
+            paths += [path, operand] if renamed else [path]
+    if len(paths) > 1:
+        paths.sort(key=lambda path: path.split("."))
     for one, other in itertools.pairwise(paths):
         if one == other or other.startswith(one + "."):
             message = f"Updating the path '{other}' would create a conflict at '{one}'"
             raise CommandError(40, message)
-    return any("$[" in path for path in paths)
+    return paths

@@ -167,45 +167,6 @@ def leaves(value: Any, parts: list[str], position: int = 0) -> Iterator[Any]:
         yield MISSING
 
 
-def sort_documents(documents: list[Document], order: Document) -> list[Document]:
-    """The documents sorted as `sort` says: field to 1 or -1; an array sorts by its least (or greatest)
-    item.
-    """
-    check_sort(order)
-    for path, direction in reversed(order.items()):
-        if path == "$natural":
-            documents = documents[::direction]
-            continue
-        documents = sorted(documents, key=_sort_key(path, direction), reverse=direction < 0)
-    return documents
-
-
-def check_sort(order: Document) -> None:
-    """Refuse (15975, 238) an order that is none, or by an expression."""
-    for path, direction in order.items():
-        if isinstance(direction, dict):
-            raise CommandError(238, f"sorting by an expression is not implemented: {path}")
-        if isinstance(direction, bool) or direction not in (1, -1):
-            raise CommandError(
-                15975, f"$sort key ordering must be 1 (for ascending) or -1 (for descending): {path}"
-            )
-
-
-def _sort_key(path: str, direction: int) -> Callable[[Document], Key]:
-    pick, parts = (min if direction > 0 else max), path.split(".")
-
-    def key(document: Document) -> Key:
-        keys: list[Key] = []
-        for leaf in leaves(document, parts):
-            if isinstance(leaf, list):
-                keys.extend(map(order_key, leaf) if leaf else [(1,)])  # an empty array comes before null
-            else:
-                keys.append(order_key(leaf))
-        return pick(keys) if keys else (5,)
-
-    return key
-
-
 def copy_document(document: Document) -> Document:
     """A deep copy, by way of BSON: quick, and it is what a client would get."""
     return bson.decode(encode(document), CODEC)

@@ -6,15 +6,15 @@ It must not know transactions.
 from __future__ import annotations
 
 import functools
-import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bson import Binary, ObjectId, Regex
 
 from ..errors import CommandError
+from ..query.ordering import NULL_KEY, key_rows
 from ..query.values import MISSING, Document, Key, Predicate, check_depth, encode, leaves, order_key
 
 Claim = tuple[str, str, Key]  # namespace, index name, key
@@ -54,21 +54,14 @@ class Index:
         return bool(self.specification.get("unique")) and self.name != _ID_INDEX
 
     def keys(self, document: Document) -> set[Key]:
-        """The keys under which the document stands in the index: several when a field holds an array."""
+        """The keys under which the document stands in the index: several when a field holds an array.
+        CommandError 171 when two do, side by side.
+        """
         if self.accepts is not None and not self.accepts(document):
             return set()
-        columns = [list(leaves(document, path.split("."))) or [MISSING] for path in self.pattern]
-        if self.specification.get("sparse") and all(v is MISSING for column in columns for v in column):
-            return set()
-        return set(itertools.product(*(set(_column_keys(column)) for column in columns)))
-
-
-def _column_keys(values: list[Any]) -> Iterator[Key]:
-    for value in values:
-        if isinstance(value, list) and value:
-            yield from map(order_key, value)
-        else:
-            yield order_key(value)
+        sparse = self.specification.get("sparse")
+        rows = key_rows(document, [path.split(".") for path in self.pattern])
+        return {tuple(key or NULL_KEY for key in row) for row in rows if not sparse or any(row)}
 
 
 class Table:
@@ -114,6 +107,7 @@ class Collection:
     indexes: dict[str, Index] = field(default_factory=dict)
     uuid: Binary = field(default_factory=lambda: Binary.from_uuid(uuid.uuid4()))
     unique_indexes: tuple[Index, ...] = ()
+    compound_indexes: tuple[Index, ...] = ()  # those that are not unique, and refuse arrays side by side
 
     def __post_init__(self) -> None:
         self.indexes[_ID_INDEX] = Index(_ID_INDEX, {"v": 2, "key": {"_id": 1}, "name": _ID_INDEX})
@@ -127,16 +121,18 @@ class Collection:
     def add_index(self, index: Index) -> None:
         """Have this index, too."""
         self.indexes[index.name] = index
-        self._list_unique()
+        self._list()
 
     def remove_index(self, name: str) -> None:
         """Have this index no longer, which is there."""
         del self.indexes[name]
         self.writable().unique.pop(name, None)
-        self._list_unique()
+        self._list()
 
-    def _list_unique(self) -> None:
-        self.unique_indexes = tuple(index for index in self.indexes.values() if index.unique)
+    def _list(self) -> None:
+        indexes = self.indexes.values()
+        self.unique_indexes = tuple(index for index in indexes if index.unique)
+        self.compound_indexes = tuple(each for each in indexes if len(each.pattern) > 1 and not each.unique)
 
     def touched(self, change: Change) -> list[Claim]:
         """What a change of a document touches: its `_id`, and the unique keys that it leaves or takes."""
@@ -147,17 +143,22 @@ class Collection:
             touched += [(self.namespace, index.name, entry) for entry in before ^ after]
         return touched
 
-    def check_unique(self, table: Table, change: Change) -> None:
-        """Refuse (error 11000) a document whose `_id` or unique key another one has in the table."""
+    def check_indexed(self, table: Table, change: Change) -> None:
+        """Refuse a document whose `_id` or unique key another one has in the table (error 11000), or that an
+        index cannot hold (171).
+        """
         if change.new is None:
             return
         key = change.key
         if change.old is None and key in table.documents:
-            raise duplicate_key(self, self.indexes[_ID_INDEX], change.new)
+            raise duplicate_key(self, self.indexes[_ID_INDEX], change.new, (key,))
         for index in self.unique_indexes:
             taken = table.unique.get(index.name, {})
-            if any(taken.get(entry, key) != key for entry in index.keys(change.new)):
-                raise duplicate_key(self, index, change.new)
+            for entry in index.keys(change.new):
+                if taken.get(entry, key) != key:
+                    raise duplicate_key(self, index, change.new, entry)
+        for index in self.compound_indexes:
+            index.keys(change.new)
 
 
 def check_storable(document: Document) -> None:
@@ -184,16 +185,23 @@ def check_namespace(namespace: str) -> None:
         raise CommandError(73, f"Invalid namespace specified '{namespace[:300]}'")
 
 
-def duplicate_key(collection: Collection, index: Index, document: Document) -> CommandError:
-    """The error 11000, with `keyPattern` and `keyValue`."""
-    values = {}
-    for path in index.pattern:
-        found = next(leaves(document, path.split(".")), None)
-        values[path] = None if found is MISSING else found
+def duplicate_key(collection: Collection, index: Index, document: Document, entry: Key) -> CommandError:
+    """The error 11000, with `keyPattern` and `keyValue`; `entry` is the key in the index."""
+    pairs = zip(index.pattern, entry, strict=True)
+    values = {path: _value_of(document, path.split("."), key) for path, key in pairs}
     shown = ", ".join(f"{path}: {_show(value)}" for path, value in values.items())
     where = f"collection: {collection.namespace} index: {index.name}"
     message = f"E11000 duplicate key error {where} dup key: {{ {shown} }}"
     return CommandError(11000, message, keyPattern=index.pattern, keyValue=values)
+
+
+def _value_of(document: Document, path: list[str], key: Key) -> Any:
+    """The value on the path, or the item of an array there, that has the key."""
+    for leaf in leaves(document, path):
+        for value in [*leaf, leaf] if isinstance(leaf, list) else [leaf]:
+            if value is not MISSING and order_key(value) == key:
+                return value
+    return None
 
 
 def _show(value: Any) -> str:

@@ -111,8 +111,8 @@ class Storage:
             self._write_live(collection, change)
 
     def _write_live(self, collection: Collection, change: Change) -> None:
-        if change.old is None or collection.unique_indexes:
-            collection.check_unique(collection.table, change)
+        if change.old is None or collection.unique_indexes or collection.compound_indexes:
+            collection.check_indexed(collection.table, change)
         collection.writable().put(change.key, change.new, collection.unique_indexes)
         if self._claims.watching:
             self._claims.note(collection.touched(change))
@@ -122,7 +122,7 @@ class Storage:
         touched = collection.touched(change)
         self._claims.check_conflicts(collection.namespace, touched, transaction)
         table = transaction.table(collection.namespace)
-        collection.check_unique(table, change)
+        collection.check_indexed(table, change)
         self._claims.take(touched, transaction)
         table.put(change.key, change.new, collection.unique_indexes)
         transaction.writes.setdefault(collection.namespace, {})[change.key] = change.new
@@ -145,7 +145,8 @@ class Storage:
             for key, document in writes.items():
                 table.put(key, document, collection.unique_indexes)
             for index in transaction.indexes.get(namespace, ()):
-                collection.indexes.setdefault(index.name, index)
+                if index.name not in collection.indexes:
+                    collection.add_index(index)
         self._claims.note(transaction.claims)
         self._end(transaction)
 
@@ -203,15 +204,19 @@ class Storage:
 
     def create_index(self, collection: Collection, index: Index) -> None:
         """Add an index; a unique one is filled from the documents. CommandError 11000 when they already hold
-        a key twice; Blocked when a transaction has written to the collection.
+        a key twice, 171 when one has arrays side by side; Blocked when a transaction has written to the
+        collection.
         """
+        if not index.unique and len(index.pattern) > 1:
+            for document in collection.table.documents.values():
+                index.keys(document)
         if index.unique:
             self._claims.check_collection_free(collection.namespace)
             keys: dict[Key, Key] = {}
             for key, document in collection.table.documents.items():
                 for entry in index.keys(document):
                     if keys.setdefault(entry, key) != key:
-                        raise duplicate_key(collection, index, document)
+                        raise duplicate_key(collection, index, document, entry)
             collection.writable().unique[index.name] = keys
             # What open transactions see does not know the index.
             self._claims.note_collection(collection.namespace)

@@ -6,7 +6,9 @@ covers what the manual states without exceptions. It must not know the server.
 
 import datetime
 import math
+import re
 from fractions import Fraction
+from functools import cmp_to_key
 
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
@@ -125,6 +127,19 @@ def satisfies(found, operator, operand):
     if operator == "$type":
         names = NUMERIC if operand == "number" else [operand]
         return any(kind(value) in names for value in candidates(found))
+    if operator == "$all":
+        return operand != [] and all(satisfies(found, "$eq", one) for one in operand)
+    if operator == "$elemMatch":
+        return any(
+            item_matches(item, operand) for value in found if isinstance(value, list) for item in value
+        )
+    if operator == "$mod":
+        numbers = [fraction(value) for value in candidates(found) if bracket(value) == "number"]
+        return any(
+            math.fmod(math.trunc(one), operand[0]) == operand[1] for one in numbers if abs(one) < 2**53
+        )
+    if operator == "$regex":
+        return any(kind(value) == "string" and re.search(operand, value) for value in candidates(found))
     if operator == "$eq":
         return any(equal(value, operand) for value in candidates(found))
     if operator == "$in":
@@ -132,6 +147,16 @@ def satisfies(found, operator, operand):
     wanted = {"$gt": [1], "$gte": [0, 1], "$lt": [-1], "$lte": [-1, 0]}[operator]
     alike = [v for v in candidates(found) if v is not MISSING and bracket(v) == bracket(operand)]
     return any(compare(value, operand) in wanted for value in alike)
+
+
+def item_matches(item, operand):
+    """`$elemMatch`: operators are about the item itself, fields about one that is a document or an array."""
+    if next(iter(operand)).startswith("$"):
+        # Of the operators that are tried here none accepts a whole array.
+        return not isinstance(item, list) and all(satisfies([item], *pair) for pair in operand.items())
+    if isinstance(item, list):
+        item = {str(place): value for place, value in enumerate(item)}
+    return isinstance(item, dict) and matches(item, operand)
 
 
 def matches(document, query):
@@ -197,18 +222,45 @@ def changed(operator, old, operand):
         if old is MISSING:
             return operand
         return operand if compare(operand, old) == (-1 if operator == "$min" else 1) else old
-    if old is MISSING and operator in ("$pull", "$pop"):
+    if old is MISSING and operator in ("$pull", "$pullAll", "$pop"):
         return MISSING
     items = [] if old is MISSING else old
     if not isinstance(items, list):
         raise Refused(2)
     if operator == "$push":
-        return [*items, operand]
+        return pushed(items, operand)
     if operator == "$addToSet":
-        return items if any(compare(item, operand) == 0 for item in items) else [*items, operand]
+        return added(items, operand)
+    if operator == "$pullAll":
+        return [item for item in items if not any(compare(item, one) == 0 for one in operand)]
     if operator == "$pop":
         return items[1:] if operand < 0 else items[:-1]
     return [item for item in items if not any(equal(one, operand) for one in candidates([item]))]
+
+
+def pushed(items, operand):
+    """`$push`, whose `$each` comes with `$position`, then `$sort`, then `$slice`."""
+    if not (isinstance(operand, dict) and "$each" in operand):
+        return [*items, operand]
+    place = operand.get("$position", len(items))
+    result = [*items[:place], *operand["$each"], *items[place:]] if place >= 0 else before_end(items, operand)
+    if "$sort" in operand:
+        result = sorted(result, key=cmp_to_key(compare), reverse=operand["$sort"] < 0)
+    size = operand.get("$slice", len(result))
+    return result[:size] if size >= 0 else result[size:]
+
+
+def before_end(items, operand):
+    place = max(0, len(items) + operand["$position"])
+    return [*items[:place], *operand["$each"], *items[place:]]
+
+
+def added(items, operand):
+    several = isinstance(operand, dict) and next(iter(operand), "") == "$each"
+    for one in operand["$each"] if several else [operand]:
+        if not any(compare(item, one) == 0 for item in items):
+            items = [*items, one]
+    return items
 
 
 def counted(operator, old, operand):
@@ -226,14 +278,19 @@ def counted(operator, old, operand):
 # Expressions: the pages of the operators under "Aggregation Operators".
 
 
-def evaluate(expression, document):
+def evaluate(expression, document, functions):
+    """The value of an expression, by functions of the values of its operands."""
     if isinstance(expression, str):
         return follow(document, expression[1:].split("."))
     ((operator, operands),) = expression.items()
     if operator == "$literal":
         return operands
-    values = [evaluate(operand, document) for operand in operands]
-    return OPERATORS[operator](*values)
+    return functions[operator](*(evaluate(one, document, functions) for one in operands_of(operands)))
+
+
+def operands_of(operands):
+    """Operands in a row, or by their names."""
+    return operands.values() if isinstance(operands, dict) else operands
 
 
 def follow(value, parts):

@@ -70,6 +70,52 @@ def test_an_exhaust_hello_gets_one_plain_reply(standalone):
         assert wire.command({"ping": 1, "$db": "admin"})["ok"] == 1
 
 
+def test_a_streaming_server_answers_a_hello_until_the_client_goes():
+    """A MongoDB from 4.4 on: "awaitable hello" in the specification of monitoring."""
+    with EmbeddedServer(streaming=True) as server, Wire(server) as wire:
+        version = wire.command({"hello": 1, "$db": "admin"})["topologyVersion"]
+        begin = time.monotonic()
+        first = wire.command(
+            {"hello": 1, "topologyVersion": version, "maxAwaitTimeMS": 60, "$db": "admin"}, flags=1 << 16
+        )
+        second, third = wire.reply(), wire.reply()
+        assert time.monotonic() - begin >= 0.18
+        assert first["topologyVersion"] == second["topologyVersion"] == third["topologyVersion"] == version
+        stale = {**version, "processId": bson.ObjectId()}
+    with EmbeddedServer(streaming=True) as server, Wire(server, timeout=2) as wire:
+        for command in (
+            {"hello": 1, "topologyVersion": stale, "maxAwaitTimeMS": 10_000},
+            {"ping": 1, "topologyVersion": stale, "maxAwaitTimeMS": 10_000},
+        ):
+            assert wire.command({**command, "$db": "admin"})["ok"] == 1  # at once
+
+
+def test_a_streaming_server_is_monitored_by_pymongo_so_and_stops_at_once():
+    class Heard(pymongo.monitoring.ServerHeartbeatListener):
+        awaited = 0
+
+        def started(self, event):
+            pass
+
+        failed = started
+
+        def succeeded(self, event):
+            self.awaited += event.awaited
+
+    heard = Heard()
+    options = {"heartbeatFrequencyMS": 500, "event_listeners": [heard]}
+    server = EmbeddedServer(replica_set="rs0", streaming=True)
+    with server, pymongo.MongoClient(server.uri, **options) as client:
+        client.d.c.insert_one({})
+        deadline = time.monotonic() + 5
+        while not heard.awaited and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert heard.awaited
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 2
+
+
 def test_a_taken_port_raises_and_leaves_nothing_open(standalone):
     with pytest.raises(OSError, match="in use"):
         EmbeddedServer(port=standalone.port).start()

@@ -40,7 +40,7 @@ def test_a_fault_has_two_sentences_and_a_diff(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fault_that_is_there_already_is_refused(name):
-    once = faults.get(name).apply(sources.mended())
+    once = faults.get(name).apply(sources.fixed())
 
     with pytest.raises(faults.NothingToChange) as refused:
         faults.get(name).apply(once)
@@ -63,7 +63,7 @@ def test_every_order_of_every_combination_gives_one_text():
 
 
 def test_every_combination_is_another_backend_and_compiles():
-    texts = {path: set() for path in sources.mended()}
+    texts = {path: set() for path in sources.fixed()}
     for combination in COMBINATIONS:
         files = faults.with_faults(combination)
         for path, text in files.items():
@@ -99,7 +99,7 @@ def test_the_check_for_unused_imports_finds_one():
 
 
 def test_a_fault_takes_its_own_imports_and_leaves_the_learners():
-    files = dict(sources.mended())
+    files = dict(sources.fixed())
     files[sources.CONFTEST] = "import json\n" + files[sources.CONFTEST]
 
     after = faults.get(UNBOUND).apply(files)[sources.CONFTEST]
@@ -123,8 +123,8 @@ def test_an_unknown_state_is_answered_with_the_names():
     assert all(name in str(refused.value) for name in faults.STATES)
 
 
-def test_states_hold_known_faults_and_mended_is_the_package():
-    assert faults.with_faults(faults.state("fixed")) == sources.mended()
+def test_states_hold_known_faults_and_fixed_is_the_package():
+    assert faults.with_faults(faults.state("fixed")) == sources.fixed()
     assert {name for state in faults.STATES.values() for name in state} <= set(NAMES)
 
 
@@ -156,7 +156,7 @@ def test_written_files_are_whole_and_leave_no_draft(tmp_path):
     copy = lay_out(tmp_path, (SYNC,))
 
     written = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    assert written == set(sources.mended())
+    assert written == set(sources.fixed())
     assert (copy / sources.CONFTEST).read_text() == faults.with_faults([SYNC])[sources.CONFTEST]
 
 
@@ -228,7 +228,7 @@ def test_the_mock_hides_the_incident(tmp_path):
 
 
 @pytest.mark.parametrize("half", [STATIC_APP, STATIC_TEST])
-def test_half_mended_the_mock_has_two_stores(tmp_path, half):
+def test_half_fixed_the_mock_has_two_stores(tmp_path, half):
     run = inline(tmp_path, (half, SYNC, UNBOUND), backend="mock")
 
     assert (run.passed, run.failed, run.errors) == (4, 24, 0), run

@@ -1,6 +1,8 @@
 """The workspace never loses a learner's text, and is never half-written."""
 
+import contextlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -91,8 +93,8 @@ def test_a_lesson_never_touches_anothers_files(own):
 def test_what_changed_in_the_course_is_told_and_an_edit_is_kept(own, monkeypatch):
     own.open(INCIDENT)
     mine = edit(own, sources.CONFTEST)
-    newer = {path: text + "\n# newer\n" for path, text in sources.mended().items()}
-    monkeypatch.setattr(sources, "mended", lambda: newer)
+    newer = {path: text + "\n# newer\n" for path, text in sources.fixed().items()}
+    monkeypatch.setattr(sources, "fixed", lambda: newer)
     report = own.open(Start())
     assert f"{sources.CONFTEST} has changed in the course: yours is kept" in str(report)
     assert f"{sources.APP} has changed in the course: here is the new one" in str(report)
@@ -292,3 +294,24 @@ def test_a_file_of_another_project_that_changes_in_the_course_is_told(own):
     own.open(OTHER)
     newer = Start(given={**OTHER.given, sources.CONFTEST: "# another\n"}, backend=False)
     assert f"{sources.CONFTEST} has changed in the course: here is the new one." in own.open(newer).details
+
+
+@pytest.mark.parametrize(("refusals", "written"), [(2, "new"), (9, "old")])
+def test_a_file_that_is_open_in_another_program_is_replaced_a_bit_later(
+    tmp_path, monkeypatch, refusals, written
+):
+    (tmp_path / "a.py").write_text("old")
+    replace, calls = Path.replace, []
+
+    def refuse(draft: Path, path: Path) -> Path:  # as Windows does
+        calls.append(path)
+        if len(calls) <= refusals:
+            raise PermissionError(13, "in use")
+        return replace(draft, path)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(sources, "_WHILE_OPEN", (0.0, 0.0))
+    with contextlib.nullcontext() if written == "new" else pytest.raises(PermissionError):
+        sources.write_file(tmp_path / "a.py", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.py"]
+    assert (tmp_path / "a.py").read_text() == written

@@ -5,7 +5,7 @@ A claim is a function from the evidence to parts, by the name that the manifest 
 
 from functools import partial
 
-from . import fixture, orders, project, references, script, starter, suite, written_tests
+from . import fixture, newdriver, orders, project, references, script, starter, suite, together, written_tests
 from .evidence import Claim, Evidence, Unjudged
 
 CLAIMS: dict[str, Claim] = {
@@ -42,8 +42,18 @@ CLAIMS: dict[str, Claim] = {
     "project-together": project.pass_together,
     "project-alone": project.pass_alone,
     "project-any-order": project.pass_in_any_order,
+    project.BY_FILE: project.pass_in_any_order,
     "project-patches-nothing": project.patches,
     "project-tests-notice": project.notice,
+    "clients-closed": newdriver.closes,
+    "clients-are-new": newdriver.makes_clients,
+    "motor-gone": newdriver.imports_no_motor,
+    "driver-works": newdriver.driver_works,
+    "new-driver-two-writes": newdriver.together,
+    "suite-whole-new-driver": newdriver.suite_whole,
+    "suite-whole-on-both": newdriver.suite_whole_on_both,
+    "all-pass-together": together.all_pass,
+    "join-stores-a-user": together.join_stores,
     "starter-runs-tests": starter.runs_tests,
     "starter-uses-thread": starter.uses_thread,
     "starter-patches-nothing": starter.patches,

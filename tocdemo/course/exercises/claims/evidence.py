@@ -5,6 +5,7 @@ check.
 """
 
 import ast
+import copy
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -68,6 +69,12 @@ class Evidence:
         """The run of the 28, as far as it came."""
         modules = [sources.APP, sources.SUITE]
         return SuiteRun(self.once("suite", suites=[sources.SUITE], fixture=FIXTURE, modules=modules))
+
+    def with_suite(self, run: "SuiteRun") -> "Evidence":
+        """Return this evidence with another run of the 28 in the place of its own."""
+        other = copy.copy(self)
+        other.__dict__["suite"] = run  # where `cached_property` keeps it
+        return other
 
     def once(self, kind: str, folder: Path | None = None, **more: Any) -> helper.Seen:
         """Ask a question, and keep the answer. Raises Unjudged when it did not come to its end."""

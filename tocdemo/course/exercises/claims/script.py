@@ -1,4 +1,4 @@
-"""Claims about the six lines: that the script counts twice and ends well. It is judged by running it."""
+"""Claims about a script, such as the six lines: that it counts twice and ends well. Judged by running it."""
 
 import ast
 import re
@@ -7,8 +7,6 @@ from ..helper import Seen
 from ..texts import Text
 from ..verdict import Part
 from .evidence import Evidence
-
-_FILE = "six_lines.py"
 
 
 def ends_well(evidence: Evidence) -> list[Part]:
@@ -19,31 +17,37 @@ def ends_well(evidence: Evidence) -> list[Part]:
         error = raised["error"]
         return [evidence.part_at(False, f"the script ends with an error: {error}", raised["place"])]
     if ended is not None:
-        return [Part(False, f"the script ends itself, with the exit code {ended['code']!r}.", _FILE)]
-    return [Part(True, "The script ends without an error.", _FILE)]
+        return [
+            Part(False, f"the script ends itself, with the exit code {ended['code']!r}.", _file(evidence))
+        ]
+    return [Part(True, "The script ends without an error.", _file(evidence))]
 
 
 def counts_twice(evidence: Evidence) -> list[Part]:
     """Two counts were asked through Motor, and both were printed."""
     seen = _seen(evidence).sure("script")
     if not seen["motor_clients"]:
-        return [Part(False, "the script makes no client of Motor's.", _FILE)]
+        return [Part(False, "the script makes no client of Motor's.", _file(evidence))]
     count, printed = len(seen["asked"]), seen["printed"]
     if count < 2:
         times = "never" if count == 0 else "only once"
-        return [Part(False, f"the script has {times} got an answer of the database through Motor.", _FILE)]
+        return [
+            Part(
+                False, f"the script has {times} got an answer of the database through Motor.", _file(evidence)
+            )
+        ]
     shown = [number for number in re.findall(r"\d+", printed) if int(number) == seen["books"]]
     if len(shown) < 2:
         times = "neither of the two counts is" if not shown else "only one of the two counts is"
         last = printed.strip().split("\n")[-1][:80]
         said = f" Its last line was: {last}" if last else " It printed nothing."
-        return [Part(False, f"{times} printed.{said}", _FILE)]
-    return [Part(True, "It asks the database twice through Motor, and prints both numbers.", _FILE)]
+        return [Part(False, f"{times} printed.{said}", _file(evidence))]
+    return [Part(True, "It asks the database twice through Motor, and prints both numbers.", _file(evidence))]
 
 
 def asyncio_as_it_is(evidence: Evidence) -> list[Part]:
     """Nothing has patched asyncio."""
-    return patches_nothing(evidence.text(_FILE), _seen(evidence).sure("script")["patched"])
+    return patches_nothing(evidence.text(_file(evidence)), _seen(evidence).sure("script")["patched"])
 
 
 def patches_nothing(text: Text, patched: list[str]) -> list[Part]:
@@ -70,4 +74,9 @@ def patching_line(text: Text, names: set[str]) -> int | None:
 
 
 def _seen(evidence: Evidence) -> Seen:
-    return evidence.once("script", script=_FILE)
+    return evidence.once("script", script=_file(evidence))
+
+
+def _file(evidence: Evidence) -> str:
+    """Return the script's path: it is the exercise's one file."""
+    return evidence.exercise.files[0]

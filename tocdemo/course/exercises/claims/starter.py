@@ -75,7 +75,7 @@ def uses_thread(evidence: Evidence) -> list[Part]:
 def patches(evidence: Evidence) -> list[Part]:
     """Nothing has patched asyncio, and nothing imports what does."""
     patched = _of(evidence)["patched"]
-    for path in (_FILE, *(path for path in sources.mended() if path.endswith(".py"))):
+    for path in (_FILE, *(path for path in sources.fixed() if path.endswith(".py"))):
         found = texts.read(evidence.folder, path)
         line = _import_of(found, "nest_asyncio") if isinstance(found, Text) and not patched else None
         if isinstance(found, Text) and line is not None:

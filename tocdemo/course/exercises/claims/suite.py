@@ -1,6 +1,6 @@
 """Claims about the suite as a whole: that its tests are all there, as the course wrote them, and run.
 
-A test that was deleted, skipped or changed would make a suite green that is not mended.
+A test that was deleted, skipped or changed would make a suite green that is not fixed.
 """
 
 import ast

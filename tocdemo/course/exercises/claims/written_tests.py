@@ -74,10 +74,10 @@ def _read_back(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
 
 @contextlib.contextmanager
 def _on_the_courses_app(folder: Path) -> Iterator[Path]:
-    """Give a copy of the learner's tests beside the mended app."""
+    """Give a copy of the learner's tests beside the fixed app."""
     with tempfile.TemporaryDirectory(prefix="tocdemo-check-") as own:
         copy = Path(own).resolve()
-        sources.write(sources.mended(), copy)
+        sources.write(sources.fixed(), copy)
         for file in (folder / "pytest.ini", *(folder / "tests").rglob("*.py")):
             if file.is_file() and file.stat().st_size <= texts.MOST_BYTES:
                 target = copy / file.relative_to(folder)

@@ -1,7 +1,7 @@
 """The question of what a project's tests notice: each runs again and again, each time with another lie.
 
-The lies are told between Motor and PyMongo (4.17), so they need no knowledge of the project: what it writes
-is lost, what it reads is altered. A client that is not Motor's hears the truth.
+The lies are told between a driver and its network (PyMongo 4.20, below Motor, too), so they need no knowledge
+of the project: what it writes is lost, what it reads is altered. A client of another driver hears the truth.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.synchronous.collection import Collection
 from pymongo.synchronous.cursor import Cursor
 
@@ -21,11 +23,16 @@ from .together import name_of
 
 _COLLECTION: Any = Collection  # Any: mypy forbids to replace methods
 _CURSOR: Any = Cursor
+_ASYNC_COLLECTION: Any = AsyncCollection
+_ASYNC_CURSOR: Any = AsyncCursor
 
 
-def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None) -> None:
-    """Run the tests below `folder` with each lie. `fields` are altered one by one; without these, all are."""
-    liar = _Liar()
+def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None, driver: str) -> None:
+    """Run the tests below `folder` with each lie. `fields` are altered one by one; without these, all are.
+
+    `driver` is what the clients that hear lies call themselves: "Motor", or "async", as PyMongo's own do.
+    """
+    liar = _Liar(driver)
     liar.install()
     if fields is None:
         with fresh.as_before(folder):
@@ -39,15 +46,20 @@ def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None) -> None:
 
 
 class _Liar:
-    """Stands between Motor and the database; tells `lie` while it is set, and the truth else."""
+    """Stands between the drivers and the database; tells `lie` while it is set, and the truth else."""
 
-    def __init__(self) -> None:
+    def __init__(self, driver: str) -> None:
+        self.driver = driver
         self.lie = TRUTH
-        self.heard = False  # whether Motor has asked for anything since the test began
+        self.heard = False  # whether such a client has asked for anything since the test began
         self.fields: set[str] = set()  # of all that was read
 
     def install(self) -> None:
         """Stand there from now on."""
+        self._stand_below_motor()
+        self._stand_below_pymongo_async()
+
+    def _stand_below_motor(self) -> None:
         insert, update = _COLLECTION._insert_one, _COLLECTION._update_retryable
         modify, send = _COLLECTION._find_and_modify, _CURSOR._send_message
 
@@ -71,17 +83,49 @@ class _Liar:
         def lying_send(cursor: Any, operation: Any) -> None:
             lie = self._hears(cursor._collection.database.client)
             send(cursor, operation)
-            asked = getattr(operation, "spec", None) or {}
-            found = self._told(lie, asked, list(cursor._data))
-            cursor._data.clear()
-            cursor._data.extend(found)
+            self._alter(cursor, operation, lie)
 
         _COLLECTION._insert_one, _COLLECTION._update_retryable = lying_insert, lying_update
         _COLLECTION._find_and_modify, _CURSOR._send_message = lying_modify, lying_send
 
+    def _stand_below_pymongo_async(self) -> None:
+        insert, update = _ASYNC_COLLECTION._insert_one, _ASYNC_COLLECTION._update_retryable
+        modify, send = _ASYNC_COLLECTION._find_and_modify, _ASYNC_CURSOR._send_message
+
+        async def lying_insert(collection: Any, document: Any, *args: Any, **options: Any) -> Any:
+            if self._hears(collection.database.client) == LOST:
+                return document.get("_id")
+            return await insert(collection, document, *args, **options)
+
+        async def lying_update(collection: Any, *args: Any, **options: Any) -> Any:
+            lie = self._hears(collection.database.client)
+            if lie == LOST:
+                return dict(_CHANGED)
+            told = await update(collection, *args, **options)
+            return dict(_CHANGED) if lie == CLAIMED else told
+
+        async def lying_modify(collection: Any, *args: Any, **options: Any) -> Any:
+            lie = self._hears(collection.database.client)
+            found = await modify(collection, *args, **options)
+            return next(iter(self._told(lie, {}, [found] if found else [])), None)
+
+        async def lying_send(cursor: Any, operation: Any) -> None:
+            lie = self._hears(cursor._collection.database.client)
+            await send(cursor, operation)
+            self._alter(cursor, operation, lie)
+
+        _ASYNC_COLLECTION._insert_one, _ASYNC_COLLECTION._update_retryable = lying_insert, lying_update
+        _ASYNC_COLLECTION._find_and_modify, _ASYNC_CURSOR._send_message = lying_modify, lying_send
+
+    def _alter(self, cursor: Any, operation: Any, lie: str) -> None:
+        asked = getattr(operation, "spec", None) or {}
+        found = self._told(lie, asked, list(cursor._data))
+        cursor._data.clear()
+        cursor._data.extend(found)
+
     def _hears(self, client: Any) -> str:
-        driver = client.options.pool_options.metadata["driver"]["name"]
-        if "Motor" not in driver:
+        driver = client.options.pool_options.metadata["driver"]["name"].split("|")
+        if self.driver not in driver:
             return TRUTH
         self.heard = True
         if self.lie == BROKEN:

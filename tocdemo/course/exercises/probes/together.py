@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from motor import motor_asyncio
+from pymongo import AsyncMongoClient
 
 from tocdemo.runner import fresh
 
@@ -26,10 +27,13 @@ _OF_LOOPS = ("io_loop", "get_io_loop")
 Order = Callable[[list[pytest.Item]], list[pytest.Item]]
 
 
-def look(folder: Path, notes: Notes, *, tests: list[str]) -> None:
-    """Run all tests below `folder` in several ways; run each of `tests` alone."""
+def look(folder: Path, notes: Notes, *, tests: list[str], by_file: bool = False) -> None:
+    """Run all tests below `folder` in several ways; run each of `tests` alone.
+
+    In the random order, the tests of a file stay together if `by_file`, as pytest-randomly has them.
+    """
     makers = _Makers()
-    for run, order in _runs(tests):
+    for run, order in _runs(tests, by_file):
         watch = _Watch(notes, run, order, makers)
         with fresh.as_before(folder):
             code, words = run_pytest([str(folder)], "embedded", [watch])
@@ -39,13 +43,13 @@ def look(folder: Path, notes: Notes, *, tests: list[str]) -> None:
     notes.add("patched", names=makers.patched())
 
 
-def _runs(tests: list[str]) -> Iterator[tuple[str, Order]]:
+def _runs(tests: list[str], by_file: bool) -> Iterator[tuple[str, Order]]:
     yield TOGETHER, list
     for name in tests:
         yield ALONE, _only(name)
     yield AGAIN, list
     yield REVERSED, lambda items: items[::-1]
-    yield SHUFFLED, _shuffled
+    yield SHUFFLED, _shuffled_by_file if by_file else _shuffled
 
 
 def _only(name: str) -> Order:
@@ -56,32 +60,40 @@ def _shuffled(items: list[pytest.Item]) -> list[pytest.Item]:
     return random.Random(SEED).sample(items, len(items))
 
 
+def _shuffled_by_file(items: list[pytest.Item]) -> list[pytest.Item]:
+    files = list(dict.fromkeys(item.path for item in items))
+    places = {file: place for place, file in enumerate(random.Random(SEED).sample(files, len(files)))}
+    return sorted(_shuffled(items), key=lambda item: places[item.path])
+
+
 def name_of(item: pytest.Item) -> str:
     """Return the name of a test, without its parameters."""
     return item.name.partition("[")[0]
 
 
-def _motors_own() -> dict[str, Any]:
-    """Return the functions by which Motor (3.7) works with loops, by their names."""
+def _drivers_own() -> dict[str, Any]:
+    """Return what Motor (3.7) works with loops by, and the methods of PyMongo's async client, by name."""
     client: Any = motor_asyncio.AsyncIOMotorClient
     parts = {f"AsyncIOMotorClient.{name}": inspect.getattr_static(client, name) for name in _OF_LOOPS}
     framework = vars(importlib.import_module("motor.frameworks.asyncio"))
     functions = {name: value for name, value in framework.items() if inspect.isfunction(value)}
+    methods = {name: value for name, value in vars(AsyncMongoClient).items() if hasattr(value, "__get__")}
+    parts |= {f"AsyncMongoClient.{name}": value for name, value in methods.items()}
     return parts | {f"motor.frameworks.asyncio.{name}": value for name, value in functions.items()}
 
 
 class _Makers:
-    """asyncio and Motor as their makers made them, to say what is another object at any of the looks."""
+    """asyncio and the drivers as their makers made them, to say what is another object at any look."""
 
     def __init__(self) -> None:
         self._asyncio = Asyncio()
-        self._motor = _motors_own()
+        self._driver = _drivers_own()
         self._changed: set[str] = set()
 
     def look(self) -> None:
         self._asyncio.look()
-        now = _motors_own()
-        self._changed |= {name for name, value in self._motor.items() if now.get(name) is not value}
+        now = _drivers_own()
+        self._changed |= {name for name, value in self._driver.items() if now.get(name) is not value}
 
     def patched(self) -> list[str]:
         """Return the names of what was another object."""

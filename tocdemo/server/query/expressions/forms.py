@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...errors import CommandError, expect
-from ..values import MISSING, Document, is_text, order_key, sort_documents, type_name
+from ..ordering import sort_documents
+from ..values import MISSING, Document, is_text, order_key, type_name
 from .converting import truthy
 from .table import (
     Check,
