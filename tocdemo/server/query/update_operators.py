@@ -93,14 +93,35 @@ def _check_bit(path: str, operand: Any) -> None:
 
 def _check_rename(path: str, operand: Any) -> None:
     expect(isinstance(operand, str), 2, f"The 'to' field for $rename must be a string: {path}")
+    for place, name in ((path, "source"), (operand, "destination")):
+        dynamic = any(part == "$" or part.startswith("$[") for part in place.split("."))
+        expect(not dynamic, 2, f"The {name} field for $rename may not be dynamic: {place}")
+    expect(operand != path, 2, f"The source and target field for $rename must differ: {path}")
 
 
 def _rename(document: Document, path: str, operand: Any) -> None:
-    holder, last = container(document, path, create=False)
-    if isinstance(holder, list):
-        raise CommandError(2, f"The source field '{path}' of $rename cannot be an array element")
+    holder = _renamed_holder(document, path, "source")
+    last = path.rpartition(".")[2]
     if holder is not None and last in holder:
+        _renamed_holder(document, operand, "destination")
         set_path(document, operand, holder.pop(last))
+
+
+def _renamed_holder(document: Document, path: str, which: str) -> Document | None:
+    """The document that has a path's last part, None if the way to it is not there. No way goes through an
+    array, nor from a source through a plain value.
+    """
+    holder: Any = document
+    for part in path.split(".")[:-1]:
+        holder = holder.get(part, MISSING)
+        if isinstance(holder, list):
+            raise CommandError(2, f"The {which} field cannot be an array element: '{path}'")
+        if holder is MISSING:
+            return None
+        if not isinstance(holder, dict):
+            where = f"cannot use the part ({part} of {path}) to traverse the element"
+            raise CommandError(28, f"{where} ({{{part}: {holder!r}}})")
+    return holder
 
 
 def _check_current_date(path: str, operand: Any) -> None:
@@ -150,6 +171,10 @@ def _check_push(path: str, operand: Any) -> None:
     directions = list(order.values()) if isinstance(order, dict) else [order]
     if not directions or not all(is_number(way) and to_whole(way) in (1, -1) for way in directions):
         raise CommandError(2, "The $sort element value must be either 1 or -1")
+    for path in order if isinstance(order, dict) else ():
+        expect(
+            "" not in path.split("."), 2, f"The $sort field is a dotted field but has an empty part: {path}"
+        )
 
 
 def _push(document: Document, path: str, operand: Any) -> None:
