@@ -22,14 +22,8 @@ from tocdemo.bootstrap import locking, pythons, streams
 from tocdemo.errors import TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = {
-    "server": "tocdemo.benchmarks.server",
-    "loopwatch": "tocdemo.benchmarks.loopwatch",
-    "lab": "tocdemo.benchmarks.lab",
-    "explorer": "tocdemo.benchmarks.explorer",
-    "watching": "tocdemo.benchmarks.watching",
-    "hub": "tocdemo.benchmarks.hub",
-}
+_MEASURED = ("server", "loopwatch", "lab", "explorer", "watching", "hub")
+BENCHMARKS = {name: f"tocdemo.benchmarks.{name}" for name in _MEASURED}
 
 
 # --- the course --------------------------------------------------------------------------------------------
@@ -67,7 +61,7 @@ def start(argv: list[str]) -> int:
         )
     command = jupyter.lab_command(root, document, *further)
     allowed = ("--allow-root", "--ServerApp.allow_root")
-    if getattr(os, "geteuid", lambda: 1)() == 0 and not any(each.startswith(allowed) for each in further):
+    if _is_root() and not any(each.startswith(allowed) for each in further):
         print("You are root, as in a container: JupyterLab is started with --allow-root.", file=sys.stderr)
         command.append("--allow-root")
     if options.no_browser:
@@ -377,6 +371,10 @@ def _parser(name: str, function: Callable, epilog: str | None = None) -> argpars
 
 def _main_of(module: str, argv: list[str]) -> int:
     return importlib.import_module(module).main(argv) or 0
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _run_child(command: list[str], env: dict[str, str] | None = None) -> int:
