@@ -119,7 +119,7 @@ def lock(argv: list[str]) -> int:
 
 
 def build(argv: list[str]) -> int:
-    """Build notebooks/ from lessons/, and the picture of the house from the code."""
+    """Build notebooks/ and the instructors' guide from lessons/, the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     parser.add_argument(
@@ -134,13 +134,21 @@ def build(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
-    from tocdemo.course import house
+    from tocdemo.course import guide, house
 
     if options.unmarked:
         return notebooks.tell_unmarked(ROOT)
     if options.measure is not None:
         notebooks.measure(ROOT, options.measure)
-    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
+    all_made = (notebooks, house, guide)
+    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in all_made)
+
+
+def site(argv: list[str]) -> int:
+    """Build the whole course as pages to read, each output from a run, and say where they are."""
+    from tocdemo.site import command
+
+    return command.main(argv, COMMANDS, lambda: bootstrap.add_group("site"))
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
@@ -317,6 +325,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "watch": watch,
     "doctor": doctor,
     "build": build,
+    "site": site,
     "lock": lock,
     "serve": serve,
     "bench": bench,
