@@ -63,8 +63,10 @@ def _source(name: str, table: object, where: str) -> Source:
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         raise CourseError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
-    if not table.get("title") or not re.match(r"https?://", table.get("url", "")):
-        raise CourseError(f"{where}: expected a title, and a url that begins with https://")
+    if not table.get("title") or not re.match(r"https?://|\.\./", table.get("url", "")):
+        raise CourseError(
+            f"{where}: expected a title, and a url that begins with https://, or ../ for this project's"
+        )
     reads = "module" in table or "file" in table
     if reads != ("says" in table) or ("package" in table) != ("version" in table):
         raise CourseError(f"{where}: a module or a file goes with what it says, a package with its version")
@@ -117,7 +119,11 @@ def linked(text: str, slug: str, named: Mapping[str, Source], order: list[str]) 
         other, _, cell = mark.rpartition(":")
         return f'<sup>[↑]({other or slug}.ipynb#cell-id={cell} "shown by a cell")</sup>'
 
-    return "".join(part if part.startswith("```") else _MARK.sub(link, part) for part in _FENCED.split(text))
+    parts = _FENCED.split(text)
+    return "".join(
+        part if part.startswith("```") else _MARK.sub(link, part).replace("</sup><sup>", "</sup> <sup>")
+        for part in parts
+    )
 
 
 def listed(named: Mapping[str, Source], order: list[str]) -> str:
