@@ -41,7 +41,7 @@ def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
     ]
     assert found == [[f"| {link}", minutes] for link, minutes, optional in named if not optional]
     aside = re.findall(
-        r"^- (\[[^\]]+\]\(\w+\.md\)),\s(\{minutes:\w+\})\sminutes", "\n".join(rows), re.MULTILINE
+        r"^- (\[[^\]]+\]\(\w+\.md\)),\s+(\{minutes:\w+\})\sminutes", "\n".join(rows), re.MULTILINE
     )
     assert aside == [(link, minutes) for link, minutes, optional in named if optional]
 
