@@ -11,15 +11,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tocdemo import bootstrap
 from tocdemo.bootstrap import locking, pythons, streams
-from tocdemo.errors import CannotRun, TocdemoError
+from tocdemo.errors import TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = {
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "lab": "tocdemo.benchmarks.lab",
     "explorer": "tocdemo.benchmarks.explorer",
     "watching": "tocdemo.benchmarks.watching",
+    "hub": "tocdemo.benchmarks.hub",
 }
 
 
@@ -41,17 +42,29 @@ def start(argv: list[str]) -> int:
         "--port", type=_port, help="listen on this port (default: the first free one from 8888 on)"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="bring your copies of the lessons up to date, and start nothing",
+    )
+    parser.add_argument(
+        "--run", nargs=argparse.REMAINDER, help="prepare, and become this command, such as a hub's server"
+    )
     options, further = parser.parse_known_args(argv)
-    if not os.access(ROOT, os.W_OK):
-        raise CannotRun(
-            f"{ROOT} is read-only, and the lessons write to it; copy the project to a folder of your own"
-        )
+    begin = time.time()
     from tocdemo.course import copies, jupyter, lessons, progress
 
+    lessons.require_writable()
     changed = [each for each in copies.renew_all() if each.what not in ("made", "unchanged")]
     print("".join(f"{each}\n" for each in changed), end="")
+    if options.prepare:
+        return 0
     lesson = progress.next_lesson() or lessons.all_of()[0]
     root, document = jupyter.place_of(lessons.notebook_of(lesson), ROOT)
+    if options.run:
+        return jupyter.become(
+            ROOT, options.run, {**jupyter.environment(), **jupyter.for_a_hub(root, document)}
+        )
     command = jupyter.lab_command(root, document, *further)
     if _is_root() and not any(
         each.startswith(("--allow-root", "--ServerApp.allow_root")) for each in further
@@ -61,20 +74,11 @@ def start(argv: list[str]) -> int:
     if options.no_browser:
         command.append("--no-browser")
     if options.port is not None:
-        _require_free(options.port)
+        jupyter.require_free(options.port)
         command += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
-    return 2 if _run_child(command, env={**_without_home(), **jupyter.environment()}) else 0
-
-
-def _without_home() -> dict[str, str]:
-    """Where Jupyter and IPython write, below the project, when nothing can be written to the home folder."""
-    home = os.path.expanduser("~")
-    if os.access(home, os.W_OK):
-        return {}
-    print(f"Your home folder {home} cannot be written to: Jupyter keeps its files in .tocdemo here.")
-    own = ROOT / ".tocdemo" / "jupyter"
-    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
-    return {name: str(own / folder) for name, folder in {**names, "IPYTHONDIR": "ipython"}.items()}
+    env = {**jupyter.environment(), **jupyter.without_home(ROOT)}
+    with jupyter.telling(ROOT, env, begin):
+        return 2 if _run_child(command, env=env) else 0
 
 
 # By pytest-xdist: a worker a core, within reason, since many tests start processes of their own. Each gets a
@@ -226,14 +230,38 @@ def workspace(argv: list[str]) -> int:
 
 
 def progress(argv: list[str]) -> int:
-    """Show which lessons are done, what is open in the others, and which is next."""
+    """Show which lessons are done, what is open in the others, and which is next; or carry it elsewhere."""
     parser = _parser("progress", progress)
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    way.add_argument(
+        "--export", type=Path, metavar="FILE", help="write your edits and ticks to this new file"
+    )
+    way.add_argument(
+        "--import", type=Path, metavar="FILE", dest="brought", help="take over such a file of yours"
+    )
     options = parser.parse_args(argv)
+    if options.export or options.brought:
+        from tocdemo.course import carrying
+
+        print(carrying.export(options.export) if options.export else carrying.bring(options.brought))
+        return 0
     from tocdemo.course import progress as kept
 
     print(json.dumps(kept.to_json(), indent=2) if options.json else kept.told())
     return 0
+
+
+def doctor(argv: list[str]) -> int:
+    """Say whether this machine is ready for the course, and what to do; it names no user and no password."""
+    parser = _parser("doctor", doctor)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    options = parser.parse_args(argv)
+    from tocdemo.doctor import examining
+
+    found = examining.examine()
+    print(json.dumps(found.to_json(), indent=2) if options.json else found)
+    return found.exit_code
 
 
 def check(argv: list[str]) -> int:
@@ -279,7 +307,7 @@ def serve(argv: list[str]) -> int:
 
 
 def bench(argv: list[str]) -> int:
-    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer` or `watching`."""
+    """Measure, and print ratios: `bench server`, `loopwatch`, `lab`, `explorer`, `watching` or `hub`."""
     parser = _parser("bench", bench, epilog="Further arguments go to the benchmark.")
     parser.add_argument("what", choices=BENCHMARKS)
     options, further = parser.parse_known_args(argv[:1])
@@ -295,6 +323,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": check,
     "progress": progress,
     "watch": watch,
+    "doctor": doctor,
     "build": build,
     "lock": lock,
     "serve": serve,
@@ -377,12 +406,3 @@ def _port(text: str) -> int:
     if text.isdigit() and 0 < int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a port number from 1 to 65535, found {text!r}")
-
-
-def _require_free(port: int) -> None:
-    try:
-        with socket.create_server(("127.0.0.1", port)):
-            pass
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise CannotRun(f"port {port} cannot be used ({why}); choose another, or leave --port out") from error

@@ -20,6 +20,7 @@ from .words import AGAIN, NEWEST, OLDEST, say
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENVIRONMENT = ".venv"
+PROJECT = "tocdemo"  # its name among the pins, where it stands for this folder
 AS_IT_IS = "TOCDEMO_ENVIRONMENT_AS_IT_IS"  # for the process that this one hands over to: what failed is said
 
 __all__ = [
@@ -72,7 +73,7 @@ def ready_python() -> "str | None":
     inside = environment.runs_here
     if os.environ.pop(AS_IT_IS, None) and inside:
         return None
-    if not inside and not lacking(pins, sys.path):
+    if not inside and _is_complete(pins):
         return None
     making.refuse_foreign(environment)
     if environment.complete(pins):
@@ -126,7 +127,12 @@ def hand_over(python: str, argv: "list[str]") -> int:
         # Ctrl-C waits until the other interpreter can answer it with a sentence.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(python, command)
-    return subprocess.call(command)
+    # On Windows the console sends Ctrl-C to both. A no-op function, not SIG_IGN: it is the child's affair.
+    interrupt = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call(command)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def end_hand_over() -> None:
@@ -152,7 +158,26 @@ def _go_on_as_it_is(environment: Environment, pins: "dict[str, str | None]", err
     what = f" (not as pinned: {', '.join(left)})" if left else ""
     say(f"going on in the environment as it is{what}")
     # Where the project was moved, the environment knows its old place.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+    _put_first(ROOT)
+
+
+def _put_first(folder: str) -> None:
+    """Let the processes that this one starts find modules in `folder` first."""
+    told = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, *(each for each in told if each not in ("", folder))])
+
+
+def _is_complete(pins: "dict[str, str | None]") -> bool:
+    """Whether the running Python holds all that is pinned.
+
+    The project itself may be missing, or another copy of it be there, as in an image, or on a hub where each
+    learner has one: then this one goes first.
+    """
+    left = lacking(pins, sys.path)
+    if left == [PROJECT] and len(pins) > 1:
+        _put_first(ROOT)
+        return True
+    return not left
 
 
 def _newer_python() -> "str | None":

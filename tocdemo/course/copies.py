@@ -10,9 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import nbformat
-from nbformat import NotebookNode
+from typing import Any
 
 from tocdemo.subject import sources, workspace
 from tocdemo.subject.backups import Backups
@@ -42,11 +40,38 @@ def bring_up_to_date(course: Path, copies: Path, backups: Backups) -> list[Copie
     return [_renew(path, copies / path.name, backups) for path in sorted(course.glob("*.ipynb"))]
 
 
+def is_as_made(path: Path) -> bool:
+    """Whether a copy of a notebook is as the course made it: nothing in it was run or changed."""
+    try:
+        own = _json(path)
+        ran = any(cell.get("outputs") or cell.get("execution_count") for cell in own["cells"])
+        return not ran and _texts(own["cells"]) == own["metadata"].get(_BASE)
+    except _NOT_AS_WRITTEN:
+        return False
+
+
 def _renew(source: Path, target: Path, backups: Backups) -> Copied:
-    theirs = nbformat.read(source, as_version=4)
+    course = _json(source)
+    texts = _texts(course["cells"])
     if not target.exists():
-        _write(target, _based(theirs, theirs))
+        course["metadata"][_BASE] = texts
+        _write(target, course)
         return Copied(target, "made")
+    return Copied(target, "unchanged") if _base_of(target) == texts else _merge(source, target, backups)
+
+
+def _base_of(path: Path) -> object:
+    """Return what the course's cells were when a copy was made, as JSON has it: None when nothing says so."""
+    try:
+        return _json(path)["metadata"].get(_BASE)
+    except _NOT_AS_WRITTEN:
+        return None
+
+
+def _merge(source: Path, target: Path, backups: Backups) -> Copied:
+    import nbformat  # only here: it takes more than a second, and a start without news does without it
+
+    theirs = nbformat.read(source, as_version=4)
     try:
         own = nbformat.read(target, as_version=4)
     except Exception as error:  # not a notebook any more: nbformat raises several kinds
@@ -54,20 +79,28 @@ def _renew(source: Path, target: Path, backups: Backups) -> Copied:
     base = own.metadata.get(_BASE)
     if not isinstance(base, dict):
         return Copied(target, "left", "it was not made by the course")
-    if base == _texts(theirs):
-        return Copied(target, "unchanged")
     backups.keep(target.name, target)
     merged, kept = _merged(own, base, theirs)
-    _write(target, _based(merged, theirs))
+    merged.metadata[_BASE] = _texts(theirs.cells)
+    nbformat.validate(merged)
+    _write(target, merged)
     word = f"{kept} cells are as you left them, though the course changed them" if kept else ""
     return Copied(target, "brought up to date", word)
 
 
-def _texts(notebook: NotebookNode) -> dict[str, str]:
-    return {cell.id: cell.source for cell in notebook.cells}
+_NOT_AS_WRITTEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # a file that is another's JSON
 
 
-def _merged(own: NotebookNode, base: dict[str, str], theirs: NotebookNode) -> tuple[NotebookNode, int]:
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _texts(cells: Iterable[Any]) -> dict[str, str]:
+    # In a file a text is a list of lines, nbformat makes one of them; joined, both are the same.
+    return {cell["id"]: "".join(cell["source"]) for cell in cells}
+
+
+def _merged(own: Any, base: dict[str, str], theirs: Any) -> tuple[Any, int]:
     """Return the course's cells in their order, with a learner's words and outputs; and how many were both's.
 
     A cell that the learner added stands behind the one that it stood behind. One that the learner deleted
@@ -92,7 +125,7 @@ def _merged(own: NotebookNode, base: dict[str, str], theirs: NotebookNode) -> tu
     return merged, both
 
 
-def _added_after(own: NotebookNode, base: Iterable[str], place: str) -> list[NotebookNode]:
+def _added_after(own: Any, base: Iterable[str], place: str) -> list[Any]:
     """Return the learner's own cells between the cell `place` ("" for the top) and the course's next one."""
     known, here, found = set(base), "", []
     for cell in own.cells:
@@ -103,12 +136,5 @@ def _added_after(own: NotebookNode, base: Iterable[str], place: str) -> list[Not
     return found
 
 
-def _based(notebook: NotebookNode, course: NotebookNode) -> NotebookNode:
-    based = copy.deepcopy(notebook)
-    based.metadata[_BASE] = _texts(course)
-    return based
-
-
-def _write(path: Path, notebook: NotebookNode) -> None:
-    nbformat.validate(notebook)
+def _write(path: Path, notebook: dict[str, Any]) -> None:
     sources.write_file(path, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")

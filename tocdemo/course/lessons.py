@@ -3,11 +3,12 @@
 It knows the manifest and where the workspaces lie, and nothing of what is run in them.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 
 from tocdemo.display.tables import text_table
-from tocdemo.errors import BadInput
+from tocdemo.errors import BadInput, CannotRun
 from tocdemo.subject import workspace
 from tocdemo.subject.workspace import Workspace
 
@@ -53,6 +54,17 @@ def told() -> str:
         )
     more = "`workspace LESSON` makes one, `workspace LESSON --reset` puts it back to its start."
     return "\n".join([str(workspace.root()), *text_table(rows), more])
+
+
+def require_writable() -> None:
+    """Raise CannotRun, which says what to do, where nobody can write the workspaces."""
+    place = workspace.root()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        raise CannotRun(
+            f"{place} is read-only, and lessons write to it; copy the project to a folder of yours"
+        )
 
 
 def workspace_of(lesson: Lesson) -> Workspace:

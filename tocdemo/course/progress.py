@@ -72,6 +72,30 @@ def note_exercise(lesson: Lesson, name: str) -> None:
     _note(lesson, name)
 
 
+def kept() -> dict[str, dict[str, str]]:
+    """Return when what was done: for each lesson's slug the names, each with its day and time."""
+    return _read()[0]
+
+
+def add(further: Mapping[str, Mapping[str, str]]) -> int:
+    """Note what `further`, of the form of `kept`, has besides; return how much that is. The old days stay."""
+    before, broken = _read()
+    if broken:
+        _set_aside()
+    after = {slug: {**further.get(slug, {}), **before.get(slug, {})} for slug in {**before, **further}}
+    if after != before:
+        _write(after)
+    return sum(map(len, after.values())) - sum(map(len, before.values()))
+
+
+def is_sound(value: Any) -> bool:
+    """Whether a value has the form of `kept`."""
+    return isinstance(value, dict) and all(
+        isinstance(each, dict) and all(isinstance(when, str) for when in each.values())
+        for each in value.values()
+    )
+
+
 def _things(lesson: Lesson) -> list[str]:
     in_order = [each.cell for kind in (lesson.runs, lesson.expected, lesson.orders) for each in kind]
     return list(dict.fromkeys([*in_order, *(exercise.name for exercise in lesson.exercises)]))
@@ -94,6 +118,10 @@ def _note(lesson: Lesson, what: str) -> None:
     if what in kept.get(lesson.slug, {}):
         return
     kept.setdefault(lesson.slug, {})[what] = datetime.now().strftime(_WHEN)
+    _write(kept)
+
+
+def _write(kept: Mapping[str, Mapping[str, str]]) -> None:
     sources.write_file(file(), json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
 
@@ -105,8 +133,7 @@ def _read() -> tuple[dict[str, dict[str, str]], bool]:
         return {}, False
     except (OSError, ValueError):
         return {}, True
-    is_sound = isinstance(kept, dict) and all(isinstance(each, dict) for each in kept.values())
-    return (kept, False) if is_sound else ({}, True)
+    return (kept, False) if is_sound(kept) else ({}, True)
 
 
 def _set_aside() -> Path:

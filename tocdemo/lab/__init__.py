@@ -17,6 +17,7 @@ VERBS = {
     "combination": "running",
     "coverage": "running",
     "database": "running",
+    "doctor": "machine",
     "expected": "showing",
     "explain": "running",
     "five_ways": "running",
@@ -54,6 +55,7 @@ HANDED_ON = {
     "drivers": ("tocdemo.experiments.drivers", None),
     "loop_scopes": ("tocdemo.experiments.loop_scopes", None),
     "nested": ("tocdemo.experiments.nested", None),
+    "one_loop": ("tocdemo.experiments.one_loop", None),
     "retries": ("tocdemo.experiments.retries", None),
     "ways": ("tocdemo.experiments.ways", None),
 }

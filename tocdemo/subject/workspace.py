@@ -211,6 +211,12 @@ class Workspace:
             if self.has(path) and _digest(self._read(path) or "") != record[path]["put"]
         ]
 
+    def mine(self, start: Start) -> list[str]:
+        """Return the files that are not as at the start, in which the learner or a verb of theirs changed
+        something, and the learner's own ones."""
+        changed = [path for path, text in start.files.items() if self._read(path) not in (None, text)]
+        return sorted({*changed, *(path for path in self._own_files() if path not in start.files)})
+
     def is_own(self, path: str) -> bool:
         """Whether the file holds a text of the learner's: one that no cell put there, in no known state."""
         text = self._read(path)

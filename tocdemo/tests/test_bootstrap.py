@@ -249,6 +249,21 @@ def test_a_group_comes_when_it_is_asked_for_and_until_then_a_learner_goes_on(pro
     assert installs(project) == 1
 
 
+def test_on_windows_ctrl_c_is_the_affair_of_the_python_that_was_handed_over_to(monkeypatch):
+    before, during = signal.getsignal(signal.SIGINT), []
+
+    def call(command: list[str]) -> int:
+        during.append(signal.getsignal(signal.SIGINT))
+        return 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        patched.setattr(subprocess, "call", call)
+        assert bootstrap.hand_over("python", ["start"]) == 3
+    assert during[0] not in (before, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_an_environment_that_is_in_use_on_windows_is_named(tmp_path):
     error = PermissionError(13, "Access is denied")
     error.winerror = 5
@@ -684,6 +699,20 @@ def test_a_running_python_that_satisfies_the_pins_is_used_as_it_is(tmp_path, mon
     put(tmp_path / "site", "tocdemo", "0.1", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     assert bootstrap.ready_python() is None
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("origin", [None, "elsewhere"])
+def test_where_only_the_project_is_missing_or_another_copy_this_one_goes_first(tmp_path, monkeypatch, origin):
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["more", str(tmp_path)]))
+    (tmp_path / "requirements.txt").write_text("some-thing==1.0\n-e .\n")
+    put(tmp_path / "site", "some-thing", "1.0")
+    if origin:
+        put(tmp_path / "site", "tocdemo", "0.1", origin)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    assert bootstrap.ready_python() is None
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "more"])
     assert not (tmp_path / ".venv").exists()
 
 

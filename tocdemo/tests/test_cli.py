@@ -6,18 +6,24 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tocdemo import cli
+from tocdemo.course import jupyter, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def child(monkeypatch):
-    """Note the commands that would be started, and let each end with the code that the test sets."""
+def child(monkeypatch, tmp_path):
+    """Note the commands that would be started, and let each end with the code that the test sets.
+
+    The copies of the lessons are made in a folder of the test's own: other tests look at the learner's.
+    """
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
     started = []
 
     def run_child(command: list[str], env: dict | None = None) -> int:
@@ -58,10 +64,10 @@ def test_test_without_arguments_runs_all_on_several_cores(child):
     assert child.started == [[sys.executable, "-m", "pytest", *cli.ALL_TESTS]]
 
 
-def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child):
+def test_start_opens_the_first_lesson_and_passes_further_arguments_on(child, tmp_path):
     assert cli.main(["start", "--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"]) == 0
     (command,) = child.started
-    assert f"--ServerApp.root_dir={ROOT}" in command
+    assert f"--ServerApp.root_dir={tmp_path}" in command
     assert "--LabApp.default_url=/lab/tree/workspace/00_start_here.ipynb" in command
     assert {"--no-browser", "--ServerApp.ip=0.0.0.0", "--debug"} <= set(command)
     assert not any("token" in argument for argument in command)
@@ -80,6 +86,46 @@ def test_start_on_a_busy_port_says_so_in_one_line(child, capsys, monkeypatch):
     assert {f"--ServerApp.port={port}", "--ServerApp.port_retries=0"} <= set(child.started[0])
 
 
+def test_start_can_prepare_alone_or_become_a_hubs_server(child, monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "/the/hub/says")
+    monkeypatch.delenv("JUPYTERHUB_DEFAULT_URL", raising=False)
+    became = []
+    monkeypatch.setattr(jupyter.os, "execvpe", lambda *call: became.append(call))
+    monkeypatch.setattr(jupyter.os, "chdir", lambda folder: None)
+    assert cli.main(["start", "--prepare"]) == 0
+    assert (tmp_path / "workspace" / "01_alone_and_together.ipynb").exists()
+    assert (child.started, became) == ([], [])
+    cli.main(["start", "--run", "some-server", "--port=1", "--debug"])
+    ((program, command, env),) = became
+    assert (program, command) == ("some-server", ["some-server", "--port=1", "--debug"])
+    assert env["JUPYTERHUB_DEFAULT_URL"] == "/lab/tree/workspace/00_start_here.ipynb"
+    assert (env["JUPYTERHUB_ROOT_DIR"], env["JUPYTER_PREFER_ENV_PATH"]) == ("/the/hub/says", "1")
+
+
+def test_start_says_how_long_it_takes_and_when_jupyterlab_is_there(child, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOCDEMO_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+
+    def listens(command, env=None):
+        (tmp_path / "jpserver-1.json").write_text("{}")
+        time.sleep(0.5)
+        return 0
+
+    monkeypatch.setattr(cli, "_run_child", listens)
+    assert cli.main(["start"]) == 0
+    said = capsys.readouterr().err
+    assert "JupyterLab starts: the first time takes longest" in said
+    assert re.search(r"JupyterLab is there after \d+\.\d s", said)
+    assert cli.main(["start"]) == 0
+    assert re.search(r"JupyterLab starts: about \d+ s, as last time", capsys.readouterr().err)
+
+
+def test_start_says_which_program_is_not_there(child, capsys):
+    assert cli.main(["start", "--run", "no-such-program"]) == 2
+    assert "there is no program no-such-program here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
 def test_start_refuses_what_is_no_port(child, capsys, port):
     with pytest.raises(SystemExit) as stopped:
@@ -89,9 +135,9 @@ def test_start_refuses_what_is_no_port(child, capsys, port):
 
 
 def test_start_in_a_read_only_project_says_so(child, capsys, monkeypatch):
-    monkeypatch.setattr(cli.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(lessons.os, "access", lambda path, mode: False)
     assert cli.main(["start"]) == 2
-    assert "is read-only, and the lessons write to it; copy the project" in capsys.readouterr().err
+    assert "is read-only, and lessons write to it; copy the project" in capsys.readouterr().err
     assert child.started == []
 
 
@@ -221,7 +267,9 @@ def test_a_home_that_cannot_be_written_to_is_replaced(child, monkeypatch, tmp_pa
     access = os.access
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    monkeypatch.setattr(cli.os, "access", lambda path, mode: "home" not in str(path) and access(path, mode))
+    monkeypatch.setattr(
+        lessons.os, "access", lambda path, mode: Path(path) != tmp_path / "home" and access(path, mode)
+    )
     monkeypatch.delenv("JUPYTER_RUNTIME_DIR", raising=False)
     assert cli.main(["start"]) == 0
     assert told[0]["JUPYTER_RUNTIME_DIR"] == str(ROOT / ".tocdemo/jupyter/runtime")

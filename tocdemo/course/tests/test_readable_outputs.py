@@ -28,10 +28,11 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # A cell for each kind: what the lessons call, on states and operations that are done soon.
 CELLS = (
     "from tocdemo import lab\n"
-    "from tocdemo.experiments import drivers, loop_scopes, matrix, neighbours, nested\n"
+    "from tocdemo.experiments import drivers, loop_scopes, matrix, neighbours, nested, one_loop\n"
     "from tocdemo.explorer.operations import add, replace_toc\n"
     "lab.lesson('03_the_async_fixture')",
     "lab.map()",
+    "lab.doctor()",
     "run = lab.run(guess=lab.guess(passed=28))\nrun",
     "run.timeline()",
     "run.who_holds_what()",
@@ -59,6 +60,7 @@ CELLS = (
     "nested.recorded()",
     "drivers.differences(lab.folder())",
     "drivers.speeds(2)",
+    "one_loop.Ways({'pytest-asyncio': (run, after), 'uvloop': None})",
     "lab.interleavings(add('A'), add('B'))",
     "lab.interleavings(add('A'), replace_toc('B'), replica_set=True, attempts=2)",
     "lab.script('1 / 0', expect='ZeroDivisionError')",

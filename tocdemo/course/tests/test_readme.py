@@ -17,6 +17,14 @@ def test_the_picture_is_what_the_two_runs_show_now():
     assert readme_picture.FILE.read_text(encoding="utf-8") == readme_picture.draw()
 
 
+def test_the_moving_picture_shows_the_runs_from_break_to_green_and_stands_where_less_motion_is_wanted():
+    drawn = readme_picture.draw_moving()
+    assert readme_picture.MOVING.read_text(encoding="utf-8") == drawn
+    assert "@media (prefers-reduced-motion:reduce){.frame{animation:none}" in drawn
+    words = ("should be: 28 passed; Break it: 2 passed, 26 failed; Look:", "Mend them all: 28 passed")
+    assert [each for each in words if each not in drawn] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))

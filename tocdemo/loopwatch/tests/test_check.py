@@ -311,10 +311,26 @@ def test_the_installed_pytest_asyncio_says_what_a_scope_means(project, version, 
     assert [f.rule for f in check(root, installed={"pytest-asyncio": version})] == found
 
 
+KEPT = """
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+
+client = AsyncIOMotorClient("mongodb://127.0.0.1")
+
+@pytest.mark.asyncio
+async def test_one():
+    await client.admin.command("ping")
+
+@pytest.mark.asyncio
+async def test_two():
+    await client.admin.command("ping")
+"""
+
+
 def test_what_the_outputs_encoding_does_not_know_is_no_traceback(tmp_path):
-    (tmp_path / "test_\u4e00.py").write_text("import asyncio\n\nLOCK = asyncio.get_event_loop()\n", "utf-8")
-    command = [sys.executable, "-m", "tocdemo.loopwatch", "check", str(tmp_path)]
+    (tmp_path / "test_\u4e00.py").write_text(KEPT, "utf-8")
+    command = [sys.executable, "-m", "tocdemo.loopwatch", "check", "."]
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # as on Windows, in a pipe
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="cp1252")
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="cp1252")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "test_?.py:3" in done.stdout
+    assert "test_?.py:5" in done.stdout

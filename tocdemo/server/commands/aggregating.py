@@ -153,7 +153,8 @@ def _merge(context: Context, namespace: str, documents: list[Document], options:
                 context.attempt(storage.insert, namespace, document, None)
         elif matched == "fail":
             collection = storage.collection(namespace)
-            raise duplicate_key(collection, collection.indexes["_id_"], document)
+            key = (order_key(document["_id"]),)
+            raise duplicate_key(collection, collection.indexes["_id_"], document, key)
         elif matched != "keepExisting":
             new = {**old, **document} if matched == "merge" else document
             context.attempt(storage.write, namespace, [Change(old, new)], None)

@@ -97,11 +97,18 @@ def update(context: Context) -> Document:
             raise outcome.error
 
     statements = _statements(context, "updates")
-    for statement in statements:
+    for statement in statements:  # each of these fails the command, not one statement
+        _check_array_filters(statement)
         if isinstance(statement.get("u"), list):
-            check_stage_names(statement["u"])  # fails the command, not one statement
+            check_stage_names(statement["u"])
     errors = _run_statements(context, statements, run)
     return {**reply, **({"upserted": upserted} if upserted else {}), **errors}
+
+
+def _check_array_filters(statement: Document) -> None:
+    filters = statement.get("arrayFilters", [])
+    if not isinstance(filters, list) or {*map(type, filters)} - {dict}:
+        raise CommandError(14, "'arrayFilters' must be an array of documents")
 
 
 def _filter(context: Context, statement: Document) -> Document:
@@ -111,7 +118,15 @@ def _filter(context: Context, statement: Document) -> Document:
 
 
 def _compile_update(context: Context, update: Any, query: Document, statement: Document) -> Update:
-    bound = bind_pipeline(update, context.command.get("let"))
+    if statement.get("upsert") and "$expr" in query:
+        raise CommandError(224, "$expr is not allowed in the query predicate for an upsert")
+    variables = context.command.get("let")
+    if "c" in statement:
+        if not isinstance(update, list) or not isinstance(statement["c"], dict):
+            raise CommandError(51198, "Constant values may only be specified for pipeline updates")
+        constants = {name: {"$literal": value} for name, value in statement["c"].items()}
+        variables = {**(variables or {}), **constants}
+    bound = bind_pipeline(update, variables)
     return Update(bound, query, statement.get("arrayFilters"))
 
 
@@ -196,13 +211,15 @@ def find_and_modify(context: Context) -> Document:
     check_namespace(context.namespace)
     project = compile_projection(command.get("fields"), query)
     if command.get("remove"):
-        if "update" in command or command.get("new"):
-            raise CommandError(9, "Cannot specify both an update (or new=true) and remove=true")
+        for field in ("update", "upsert", "new", "arrayFilters"):
+            if command.get(field):
+                raise CommandError(9, f"Cannot specify both {field} and remove=true")
         value = context.attempt(_remove_one, context, query)
         last: Document = {"n": int(value is not None)}
     else:
         if command.get("update") is None:
             raise CommandError(9, "Either an update or remove=true must be specified")
+        _check_array_filters(command)
         value, last = _modify_one(context, _compile_update(context, command["update"], query, command))
     return {"lastErrorObject": last, "value": project(value) if project and value is not None else value}
 

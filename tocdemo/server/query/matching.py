@@ -108,7 +108,9 @@ def _all(operand: Any) -> Condition:
 def _element_match(operand: Any) -> Condition:
     if not isinstance(operand, dict):
         raise CommandError(2, "$elemMatch needs an Object")
-    if is_operators(operand) and next(iter(operand)) not in ("$and", "$or", "$nor", "$expr"):
+    if "$expr" in operand:
+        raise CommandError(2, "$expr can only be applied to the top-level document")
+    if is_operators(operand) and next(iter(operand)) not in ("$and", "$or", "$nor"):
         condition = _condition(operand)
 
         def test(item: Any) -> bool:
@@ -117,7 +119,9 @@ def _element_match(operand: Any) -> Condition:
         query = compile_query(operand)
 
         def test(item: Any) -> bool:
-            return isinstance(item, dict | list) and query(item)
+            if isinstance(item, list):  # a document whose fields are numbers
+                item = {str(place): value for place, value in enumerate(item)}
+            return isinstance(item, dict) and query(item)
 
     return lambda found: any(isinstance(value, list) and any(map(test, value)) for value in found)
 
@@ -128,55 +132,3 @@ _OPERATORS: dict[str, Callable[[Any], Condition]] = {
     "$all": _all,
     "$elemMatch": _element_match,
 }
-
-
-def equality_fields(query: Document) -> Document:
-    """The fields that a filter (one that compiled) fixes to one value, dotted path to value: an upsert starts
-    from them.
-    """
-    fields: Document = {}
-    for name, condition in query.items():
-        if name == "$and":
-            for part in condition:
-                fields.update(equality_fields(part))
-        elif name.startswith("$"):
-            continue
-        elif not is_operators(condition):
-            if not isinstance(condition, Regex | re.Pattern):
-                fields[name] = condition
-        elif "$eq" in condition:
-            fields[name] = condition["$eq"]
-        elif isinstance(condition.get("$in"), list) and len(condition["$in"]) == 1:
-            fields[name] = condition["$in"][0]
-    return fields
-
-
-def positional_index(query: Document, document: Document, path: list[str]) -> int | None:
-    """The index that `$` stands for: the first item of the array at `path` (split at dots) that the query's
-    own clauses match, in a document that the query matched. None if there is none.
-    """
-    prefix = ".".join(path)
-    clauses = _clauses_below(query, prefix)
-    array: Any = document
-    for part in path:
-        array = array.get(part) if isinstance(array, dict) else None
-    if not clauses or not isinstance(array, list):
-        return None
-    test = compile_query({"$and": clauses})
-    for index, item in enumerate(array):
-        single: Any = [item]
-        for part in reversed(path):
-            single = {part: single}
-        if test(single):
-            return index
-    return None
-
-
-def _clauses_below(query: Document, prefix: str) -> list[Document]:
-    clauses = []
-    for name, condition in query.items():
-        if name == "$and":
-            clauses += [clause for part in condition for clause in _clauses_below(part, prefix)]
-        elif name == prefix or name.startswith(prefix + "."):
-            clauses.append({name: condition})
-    return clauses

@@ -21,7 +21,7 @@ from .matching import compile_query
 from .numbers import to_whole
 from .ordering import check_sort, sort_documents
 from .shaping import Shape, compile_fields, compile_root, compile_shape, compile_unset
-from .values import MISSING, Document, copy_document, is_number, leaves, order_key
+from .values import MISSING, Document, Key, copy_document, is_number, leaves, order_key
 
 ReadCollection = Callable[[str], list[Document]]
 
@@ -223,23 +223,25 @@ def _lookup(options: Any, read: ReadCollection) -> Stage:
     def joined(document: Document) -> Document:
         found = read(options["from"])
         if local is not None and foreign is not None:
-            found = list(filter(compile_query({foreign: {"$in": _local_values(document, local)}}), found))
-        values = {name: of(document, {}) for name, of in variables.items()}
-        constants = {
-            name: {"$literal": None if value is MISSING else value} for name, value in values.items()
-        }
+            wanted = _join_keys(document, local)
+            found = [other for other in found if wanted & _join_keys(other, foreign, whole=True)]
+        constants = {name: {"$literal": of(document, {})} for name, of in variables.items()}
         return _put(document, options["as"], run_pipeline(found, bind_pipeline(stages, constants), read))
 
     return lambda documents: [joined(document) for document in documents]
 
 
-def _local_values(document: Document, path: str) -> list[Any]:
-    """What a document is joined by: an array by each of its items, a missing field as null."""
-    values: dict[Any, Any] = {}
+def _join_keys(document: Document, path: str, *, whole: bool = False) -> set[Key]:
+    """What a document is joined by: an array by each of its items, and (`whole`) as what it is; a missing
+    field is null.
+    """
+    keys: set[Key] = set()
     for leaf in leaves(document, path.split(".")):
-        for value in leaf if isinstance(leaf, list) else [leaf]:
-            values.setdefault(order_key(value), None if value is MISSING else value)
-    return list(values.values())
+        if isinstance(leaf, list):
+            keys.update(map(order_key, leaf))
+        if whole or not isinstance(leaf, list):
+            keys.add(order_key(leaf))
+    return keys
 
 
 def _union_with(options: Any, read: ReadCollection) -> Stage:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import CommandError
-from .matching import compile_query, positional_index
+from ..errors import CommandError, expect
+from .inferring import positional_index
+from .matching import compile_query
 from .shaping import Shape, compile_shape
 from .values import Document
 
@@ -28,6 +29,8 @@ def compile_projection(projection: Document | None, query: Document) -> Shape | 
         return None
     fields: Document = {}
     changes: list[_Change] = []
+    several = sum(path.endswith(".$") for path in projection) > 1
+    expect(not several, 31276, "Cannot specify more than one positional projection per query.")
     sliced = False
     for path, value in projection.items():
         name = next(iter(value), "") if isinstance(value, dict) else ""
@@ -81,6 +84,7 @@ def _special(path: str, value: Document) -> _Change:
 def _slice(result: Document, document: Document, path: str, numbers: list[int]) -> None:
     items = document.get(path)
     if not isinstance(items, list):
+        result |= {path: items} if path in document else {}
         return
     if len(numbers) == 1:
         (count,) = numbers
@@ -97,8 +101,10 @@ def _positional(path: str, query: Document) -> _Change:
         raise CommandError(238, f"a positional projection below the top level is not implemented: {path}")
 
     def keep_matched(result: Document, document: Document) -> None:
-        index = positional_index(query, document, parts)
-        if index is None:
+        if not isinstance(document.get(path), list):
+            return  # stays as it is
+        index = positional_index(query, document)
+        if index is None or index >= len(document[path]):
             raise CommandError(
                 51246, "Executor error: positional operator '.$' couldn't find a matching element"
             )

@@ -134,7 +134,8 @@ def _exclude(value: Document, tree: _Tree) -> Document:
 
 
 def _each(items: list[Any], tree: _Tree, change: Callable[[Any, _Tree], Any]) -> list[Any]:
-    result = []
+    result: list[Any] = []
+    filled = change is _include and bool(_computed(tree))
     for item in items:
         if isinstance(item, dict):
             result.append(change(item, tree))
@@ -142,6 +143,8 @@ def _each(items: list[Any], tree: _Tree, change: Callable[[Any, _Tree], Any]) ->
             result.append(_each(item, tree, change))
         elif change is _exclude:
             result.append(item)
+        elif filled:
+            result.append({})  # a computed field takes the value's place
     return result
 
 

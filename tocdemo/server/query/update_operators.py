@@ -93,6 +93,10 @@ def _check_bit(path: str, operand: Any) -> None:
 
 def _check_rename(path: str, operand: Any) -> None:
     expect(isinstance(operand, str), 2, f"The 'to' field for $rename must be a string: {path}")
+    for place, name in ((path, "source"), (operand, "destination")):
+        dynamic = any(part == "$" or part.startswith("$[") for part in place.split("."))
+        expect(not dynamic, 2, f"The {name} field for $rename may not be dynamic: {place}")
+    expect(operand != path, 2, f"The source and target field for $rename must differ: {path}")
 
 
 def _rename(document: Document, path: str, operand: Any) -> None:
@@ -150,6 +154,10 @@ def _check_push(path: str, operand: Any) -> None:
     directions = list(order.values()) if isinstance(order, dict) else [order]
     if not directions or not all(is_number(way) and to_whole(way) in (1, -1) for way in directions):
         raise CommandError(2, "The $sort element value must be either 1 or -1")
+    for path in order if isinstance(order, dict) else ():
+        expect(
+            "" not in path.split("."), 2, f"The $sort field is a dotted field but has an empty part: {path}"
+        )
 
 
 def _push(document: Document, path: str, operand: Any) -> None:

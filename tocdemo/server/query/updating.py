@@ -14,7 +14,8 @@ from typing import Any
 from bson import ObjectId
 
 from ..errors import CommandError
-from .matching import compile_query, equality_fields, positional_index
+from .inferring import equality_fields, positional_index
+from .matching import compile_query
 from .paths import child, set_path
 from .pipelines import compile_update_pipeline
 from .update_operators import CHECKS, OPERATORS, TOP_ONLY
@@ -61,12 +62,8 @@ class Update:
     def insert(self) -> Document:
         """The document that an upsert inserts when nothing matched."""
         seed: Document = {}
-        fixed = equality_fields(self.query)
-        if self.is_replacement:
-            seed = {"_id": fixed["_id"]} if "_id" in fixed else {}
-        else:
-            for path, value in fixed.items():
-                set_path(seed, path, value)
+        for path, value in equality_fields(self.query, only_id=self.is_replacement).items():
+            set_path(seed, path, value)
         result = self._changed(seed, inserting=True)
         if "_id" in seed and order_key(result.get("_id")) != order_key(seed["_id"]):
             raise CommandError(
@@ -99,7 +96,7 @@ class Update:
         parts = path.split(".")
         if "$" in parts:
             position = parts.index("$")
-            index = None if inserting else positional_index(self.query, original, parts[:position])
+            index = None if inserting else positional_index(self.query, original)
             if index is None:
                 raise CommandError(2, "The positional operator did not find the match needed from the query.")
             parts[position] = str(index)
@@ -139,8 +136,15 @@ def _compile_array_filters(filters: list[Document]) -> dict[str, Predicate]:
     compiled: dict[str, Predicate] = {}
     for condition in filters:
         names = {name.partition(".")[0] for name in _field_names(condition)}
-        if len(names) != 1:
-            raise CommandError(9, "Error parsing array filter: it must name exactly one top-level field")
+        if "$expr" in names:
+            raise CommandError(224, "$expr is not allowed in this context")
+        names = {name for name in names if not name.startswith("$")}
+        if not names:
+            message = "Cannot use an expression without a top-level field name in arrayFilters"
+            raise CommandError(9, message)
+        if len(names) > 1:
+            message = f"Expected a single top-level field name, found {' and '.join(sorted(names))}"
+            raise CommandError(9, f"Error parsing array filter: {message}")
         (name,) = names
         if name in compiled:
             raise CommandError(9, f"Found multiple array filters with the same top-level field name {name}")

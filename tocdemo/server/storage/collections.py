@@ -151,11 +151,12 @@ class Collection:
             return
         key = change.key
         if change.old is None and key in table.documents:
-            raise duplicate_key(self, self.indexes[_ID_INDEX], change.new)
+            raise duplicate_key(self, self.indexes[_ID_INDEX], change.new, (key,))
         for index in self.unique_indexes:
             taken = table.unique.get(index.name, {})
-            if any(taken.get(entry, key) != key for entry in index.keys(change.new)):
-                raise duplicate_key(self, index, change.new)
+            for entry in index.keys(change.new):
+                if taken.get(entry, key) != key:
+                    raise duplicate_key(self, index, change.new, entry)
         for index in self.compound_indexes:
             index.keys(change.new)
 
@@ -184,16 +185,23 @@ def check_namespace(namespace: str) -> None:
         raise CommandError(73, f"Invalid namespace specified '{namespace[:300]}'")
 
 
-def duplicate_key(collection: Collection, index: Index, document: Document) -> CommandError:
-    """The error 11000, with `keyPattern` and `keyValue`."""
-    values = {}
-    for path in index.pattern:
-        found = next(leaves(document, path.split(".")), None)
-        values[path] = None if found is MISSING else found
+def duplicate_key(collection: Collection, index: Index, document: Document, entry: Key) -> CommandError:
+    """The error 11000, with `keyPattern` and `keyValue`; `entry` is the key in the index."""
+    pairs = zip(index.pattern, entry, strict=True)
+    values = {path: _value_of(document, path.split("."), key) for path, key in pairs}
     shown = ", ".join(f"{path}: {_show(value)}" for path, value in values.items())
     where = f"collection: {collection.namespace} index: {index.name}"
     message = f"E11000 duplicate key error {where} dup key: {{ {shown} }}"
     return CommandError(11000, message, keyPattern=index.pattern, keyValue=values)
+
+
+def _value_of(document: Document, path: list[str], key: Key) -> Any:
+    """The value on the path, or the item of an array there, that has the key."""
+    for leaf in leaves(document, path):
+        for value in [*leaf, leaf] if isinstance(leaf, list) else [leaf]:
+            if value is not MISSING and order_key(value) == key:
+                return value
+    return None
 
 
 def _show(value: Any) -> str:

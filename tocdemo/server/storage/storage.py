@@ -216,7 +216,7 @@ class Storage:
             for key, document in collection.table.documents.items():
                 for entry in index.keys(document):
                     if keys.setdefault(entry, key) != key:
-                        raise duplicate_key(collection, index, document)
+                        raise duplicate_key(collection, index, document, entry)
             collection.writable().unique[index.name] = keys
             # What open transactions see does not know the index.
             self._claims.note_collection(collection.namespace)

@@ -116,7 +116,8 @@ def _refusals(server: EmbeddedServer) -> list[str]:
 
 def _read(case: ElementTree.Element) -> Found:
     kind, test = case.get("classname", ""), case.get("name")
-    place = f"{case.get('file')}::{kind.rpartition('.')[2]}::{test}"
+    module, _, group = kind.rpartition(".")
+    place = f"{module.replace('.', '/')}.py::{group}::{test}"
     outcome: Outcome = "passed"
     words = ""
     for element in case:

@@ -5,8 +5,10 @@ Answers and codes are from MongoDB's manual and its source: `document_source_*.c
 """
 
 import pytest
-from bson import Decimal128, Int64
+from bson import Decimal128, Int64, Regex
 from pymongo.errors import OperationFailure
+
+MISSING = object()
 
 
 def types(document):
@@ -252,3 +254,66 @@ def test_an_update_by_pipeline_keeps_the_id_and_knows_let(client):
 def test_let_variables_are_seen_where_no_other_has_their_name(client, stages, expected):
     client.d.c.insert_one({"_id": 1, "s": "$$by"})
     assert list(client.d.c.aggregate(stages, let={"by": {"n": 4}})) == [expected]
+
+
+def joined(client, local, foreign, options):
+    client.d.local.insert_many(local)
+    client.d.foreign.insert_many(foreign)
+    stages = [{"$lookup": {"from": "foreign", "as": "found", **options}}, {"$sort": {"_id": 1}}]
+    return [[other["_id"] for other in one["found"]] for one in client.d.local.aggregate(stages)]
+
+
+@pytest.mark.parametrize(
+    ("local", "foreign", "fields", "expected"),
+    [
+        ([1, None, MISSING], [1, None, MISSING], ("a", "a"), [[0], [1, 2], [1, 2]]),
+        ([1, None, MISSING], [1, None, MISSING], ("a", "nope"), [[], [0, 1, 2], [0, 1, 2]]),
+        ([1, {"c": 1}], [1, None, MISSING, {"c": 1}, {"c": 2}], ("a.c", "a.c"), [[0, 1, 2], [3]]),
+        ([Regex("^x")], [Regex("^x"), "xxx"], ("a", "a"), [[0]]),
+        ([[Regex("^x"), 5]], ["xxx", 5, Regex("^x")], ("a", "a"), [[1, 2]]),
+        ([[{"b": 1}, {"b": 2}]], [0, 1, 2], ("a.b", "a"), [[1, 2]]),
+        ([[0, 1]], [0, [1, 7], [[0, 1]]], ("a", "a"), [[0, 1]]),
+    ],
+    ids=str,
+)
+def test_a_join_is_by_equal_values(client, local, foreign, fields, expected):
+    """jstests/aggregation/sources/lookup/lookup.js; a regular expression equals itself alone."""
+    options = dict(zip(("localField", "foreignField"), fields, strict=True))
+    assert joined(client, documents(local), documents(foreign), options) == expected
+
+
+def documents(values):
+    return [{"_id": n, **({} if value is MISSING else {"a": value})} for n, value in enumerate(values)]
+
+
+def test_a_variable_of_a_missing_field_is_missing(client):
+    """jstests/aggregation/sources/lookup/lookup.js: not null."""
+    client.d.local.insert_many([{"_id": 0, "a": None}, {"_id": 1}])
+    client.d.foreign.insert_one({"_id": 0})
+    inner = {"let": {"v": "$a"}, "pipeline": [{"$project": {"x": "$$v"}}]}
+    stages = [{"$lookup": {"from": "foreign", "as": "found", **inner}}, {"$sort": {"_id": 1}}]
+    assert [one["found"] for one in client.d.local.aggregate(stages)] == [
+        [{"_id": 0, "x": None}],
+        [{"_id": 0}],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("update", "constants", "expected"),
+    [
+        ([{"$set": {"y": "$$c"}}], {"c": "bar"}, "bar"),
+        ([{"$set": {"y": "$$c"}}], {"c": "$x"}, "$x"),
+        ([{"$set": {"y": "$$c"}}], {"c": {"$add": [1, 2]}}, {"$add": [1, 2]}),
+        ([{"$set": {"y": {"$arrayElemAt": ["$$c", 2]}}}], {"c": [1, 2, 3]}, 3),
+    ],
+    ids=str,
+)
+def test_the_constants_of_an_update_are_values(client, update, constants, expected):
+    """jstests/core/update_with_pipeline.js; 51198 for an update that is no pipeline."""
+    client.d.c.insert_one({"_id": 1, "x": 1})
+    statement = {"q": {"_id": 1}, "u": update, "c": constants}
+    client.d.command({"update": "c", "updates": [statement]})
+    assert client.d.c.find_one()["y"] == expected
+    for other in ({"x": 1}, {"$set": {"x": 1}}):
+        reply = client.d.command({"update": "c", "updates": [{**statement, "u": other}]})
+        assert reply["writeErrors"][0]["code"] == 51198

@@ -282,3 +282,110 @@ def test_an_unknown_stage_in_an_update_fails_the_command(client):
     assert client.d.c.find_one() == {"_id": 1}
     reply = client.d.command({"update": "c", "updates": [{"q": {}, "u": other}]}, check=False)
     assert (reply["ok"], reply["writeErrors"][0]["code"]) == (1, 72)
+
+
+SET = {"$set": {"a.$[i]": 5}}
+
+
+@pytest.mark.parametrize(
+    ("update", "filters", "code"),
+    [
+        (SET, {"i": 0}, 14),
+        (SET, ["bad"], 14),
+        (SET, [{"i": 0, "j": 0}], 9),
+        (SET, [{"i": 0}, {"j": 0}], 9),
+        (SET, [{"i": 0}, {"i": 1}], 9),
+        (SET, [{"$alwaysTrue": 1}], 9),
+        (SET, [{"$expr": {"$eq": ["$a", 1]}}], 224),
+        (SET, [{"$or": [{"i": 0}, {"$and": [{}]}]}], None),
+        ({"$rename": {"a.$[i]": "b"}}, [{"i": 0}], 2),
+        ({"$rename": {"a": "b"}}, [{"i": 0}], 9),
+        ({"$rename": {"a.$[]": "b"}}, [], 2),
+        ({"$rename": {"a": "b.$[]"}}, [], 2),
+    ],
+    ids=str,
+)
+def test_array_filters_are_checked_before_a_document_is_looked_at(client, update, filters, code):
+    """jstests/core/update_arrayFilters.js, for update and findAndModify."""
+    statement = {"q": {"_id": 0}, "u": update, "arrayFilters": filters}
+    reply = client.d.command({"update": "c", "updates": [statement]}, check=False)
+    errors = reply.get("writeErrors", [reply])
+    assert errors[0].get("code") == code
+    command = {"findAndModify": "c", "query": {"_id": 0}, "update": update, "arrayFilters": filters}
+    assert client.d.command(command, check=False).get("code") == code
+
+
+@pytest.mark.parametrize(
+    "more", [{"update": {"y": 2}}, {"upsert": True}, {"new": True}, {"arrayFilters": [{"i": 0}]}], ids=str
+)
+def test_find_and_modify_that_removes_takes_nothing_of_an_update(client, more):
+    """jstests/core/find_and_modify.js; FailedToParse in find_and_modify.cpp."""
+    client.d.c.insert_one({"_id": 1})
+    assert code_of(client.d, {"findAndModify": "c", "query": {"_id": 1}, "remove": True, **more}) == 9
+    assert client.d.c.find_one() == {"_id": 1}
+
+
+def test_a_projection_has_one_positional_field(client):
+    """jstests/core/elemMatchProjection.js; 31276 in projection_parser.cpp."""
+    client.d.c.insert_one({"x": [1], "y": [1]})
+    query = {"find": "c", "filter": {"x": 1, "y": 1}, "projection": {"x.$": 1, "y.$": 1}}
+    assert code_of(client.d, query) == 31276
+
+
+ITEMS = {"_id": 0, "a": [1, 2, 3], "b": [4, 5, 6], "x": [{"y": 1, "z": 3}, {"y": 2, "z": 2}], "n": 7}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"a": 2}, 5),
+        ({"$and": [{"a": 1}, {"a": 2}, {"a": 3}]}, 6),
+        ({"$and": [{"a": 3}, {"a": 2}, {"a": 1}]}, 4),
+        ({"a": {"$all": [3, 1]}}, 4),
+        ({"a": {"$in": [2, 3]}}, 5),
+        ({"$or": [{"a": 2}, {"a": 3}]}, 5),
+        ({"$or": [{"n": 1}, {"a": {"$gt": 2}}]}, 6),
+        ({"a": {"$elemMatch": {"$gt": 1, "$lt": 3}}}, 5),
+        ({"a": {"$gt": 1, "$lt": 3}}, 5),
+        ({"x": {"$elemMatch": {"y": {"$gt": 1}}}}, 5),
+        ({"x.y": 1, "x.z": 2}, 5),
+        ({"n": 7}, None),
+        ({"b": [4, 5, 6]}, None),
+        ({"$nor": [{"a": -1}]}, None),
+        ({"a": {"$ne": 9}}, None),
+    ],
+    ids=str,
+)
+def test_a_positional_field_is_that_of_the_last_clause_about_an_array(client, query, expected):
+    """jstests/core/positional_projection.js; MatchType in expression.h orders the clauses of a filter."""
+    client.d.c.insert_one(ITEMS)
+    if expected is None:
+        assert code_of(client.d, {"find": "c", "filter": query, "projection": {"b.$": 1}}) == 51246
+        with pytest.raises(OperationFailure) as caught:
+            client.d.c.update_one(query, {"$set": {"b.$": 0}})
+        assert caught.value.code == 2
+        return
+    assert client.d.c.find_one(query, {"_id": 0, "b.$": 1}) == {"b": [expected]}
+    client.d.c.update_one(query, {"$set": {"b.$": 0}})
+    assert client.d.c.find_one()["b"] == [value if value != expected else 0 for value in (4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "expected"), [({}, "nope.$", {}), ({"n": 7}, "nope.$", {}), ({"n": 7}, "n.$", {"n": 7})]
+)
+def test_a_positional_field_that_is_no_array_stays_as_it_is(client, query, path, expected):
+    """jstests/core/positional_projection.js."""
+    client.d.c.insert_one(ITEMS)
+    assert client.d.c.find_one(query, {"_id": 0, path: 1}) == expected
+
+
+def test_where_an_expression_is_not_allowed(client):
+    """jstests/core/expr.js; QueryFeatureNotAllowed (224) for an upsert, BadValue below the top level."""
+    query = {"_id": 0, "$expr": {"$eq": ["$a", 5]}}
+    update = {"$set": {"b": 6}}
+    reply = client.d.command({"update": "c", "updates": [{"q": query, "u": update, "upsert": True}]})
+    assert reply["writeErrors"][0]["code"] == 224
+    assert code_of(client.d, {"findAndModify": "c", "query": query, "update": update, "upsert": True}) == 224
+    inner = {"$elemMatch": {"$expr": {"$eq": ["$b", 5]}}}
+    assert code_of(client.d, {"find": "c", "projection": {"a": inner}}) == 2
+    assert code_of(client.d, {"find": "c", "filter": {"a": inner}}) == 2

@@ -39,6 +39,14 @@ def test_rows_of_a_document_are_compared_as_a_whole():
     assert sort_documents([other, one], {"a.b": -1, "a.c": 1}) == [one, other]
 
 
+@pytest.mark.parametrize("order", [{"x.y": 1, "x.z": -1}, {"x.y": -1, "x.z": 1}])
+def test_the_rows_of_mongodbs_own_test_sort_so(order):
+    """jstests/core/sort_array.js: the keys are (0, 9) and (0, 8), then (4, 7) and (1, 7)."""
+    first = {"_id": 0, "x": [{"y": [4, 0, 1], "z": 7}, {"y": 0, "z": 9}]}
+    second = {"_id": 1, "x": [{"y": 1, "z": 7}, {"y": 0, "z": [8, 6]}]}
+    assert sort_documents([second, first], order) == [first, second]
+
+
 def test_arrays_side_by_side_cannot_be_sorted_by(client):
     """BadValue (2), says a comment in MongoDB's jstests that make random documents."""
     client.d.c.insert_one({"a": [1, 2], "b": [1]})
@@ -78,7 +86,9 @@ def test_the_items_of_one_array_are_unique_together(client):
     books.insert_many([{"a": [{"b": 1}, {"c": 2}]}, {"a": [{"b": 1, "c": 2}]}])
     with pytest.raises(BulkWriteError) as caught:
         books.insert_many([{"a": [{"b": 9, "c": 9}, {"b": 1, "c": 2}]}])
-    assert caught.value.details["writeErrors"][0]["code"] == 11000
+    error = caught.value.details["writeErrors"][0]
+    assert (error["code"], error["keyValue"]) == (11000, {"a.b": 1, "a.c": 2})
+    assert "dup key: { a.b: 1, a.c: 2 }" in error["errmsg"]
 
 
 def test_a_missing_field_and_null_are_one_key_but_for_a_sparse_index(client):
