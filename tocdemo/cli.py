@@ -119,7 +119,7 @@ def lock(argv: list[str]) -> int:
 
 
 def build(argv: list[str]) -> int:
-    """Build notebooks/ from lessons/, and the picture of the house from the code."""
+    """Build notebooks/ and the instructors' guide from lessons/, the picture of the house from the code."""
     parser = _parser("build", build)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when they differ")
     parser.add_argument(
@@ -134,13 +134,21 @@ def build(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     bootstrap.add_group("dev")
     from tocdemo.course import build as notebooks
-    from tocdemo.course import house
+    from tocdemo.course import guide, house
 
     if options.unmarked:
         return notebooks.tell_unmarked(ROOT)
     if options.measure is not None:
         notebooks.measure(ROOT, options.measure)
-    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in (notebooks, house))
+    all_made = (notebooks, house, guide)
+    return max(made.check(ROOT) if options.check else made.build(ROOT) for made in all_made)
+
+
+def site(argv: list[str]) -> int:
+    """Build the whole course as pages to read, each output from a run, and say where they are."""
+    from tocdemo.site import command
+
+    return command.main(argv, COMMANDS, lambda: bootstrap.add_group("site"))
 
 
 # --- the laboratory ----------------------------------------------------------------------------------------
@@ -163,13 +171,14 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from tocdemo.runner import suite
     from tocdemo.runner.options import RunOptions
+    from tocdemo.runner.progress import on_a_line
     from tocdemo.runner.result import Counts
     from tocdemo.subject import faults
 
     expected = Counts.parse(options.expect) if options.expect else None
     files = faults.with_faults(dict.fromkeys([*faults.state(options.state), *options.fault]))
     how = RunOptions(each=options.each, only=options.only, backend=options.backend)
-    result = suite.run_copy(files, options=how, on_progress=_progress(options.json))
+    result = suite.run_copy(files, options=how, on_progress=on_a_line(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result.listing())
     return 0 if result.is_as(expected) else 1
 
@@ -186,12 +195,13 @@ def matrix(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     from tocdemo.experiments import matrix as measuring
+    from tocdemo.runner.progress import on_a_line
 
     if options.versions:
         if options.backend:
             parser.error("--versions brings its own drivers: leave --backend out")
         return _versions(as_json=options.json)
-    result = measuring.measure(options.backend, on_progress=_progress(options.json))
+    result = measuring.measure(options.backend, on_progress=on_a_line(options.json))
     print(json.dumps(result.to_json(), indent=2) if options.json else result)
     return 0 if result.whole else 1
 
@@ -200,8 +210,9 @@ def _versions(as_json: bool) -> int:
     if shutil.which("uv") is None:
         bootstrap.add_group("versions")
     from tocdemo.experiments import versions
+    from tocdemo.runner.progress import on_a_line
 
-    measured = versions.measure(_progress(as_json))
+    measured = versions.measure(on_a_line(as_json))
     if not any(pair.why for pair in measured.pairs):
         versions.record(measured)
     print(json.dumps(measured.to_json(), indent=2) if as_json else measured)
@@ -286,17 +297,6 @@ def watch(argv: list[str]) -> int:
     return _main_of("tocdemo.course.watch", argv)
 
 
-def _progress(quiet: bool) -> Callable[[int, int, float], None]:
-    """Return what tells how far a run is, on one changing line; nothing without a terminal, or if `quiet`."""
-    from tocdemo.runner.progress import silent
-
-    def show(done: int, total: int, left: float) -> None:
-        end = "\r" if done < total else "\r\033[K"
-        print(f"{done} of {total}, about {left:.0f} s left \033[K", end=end, file=sys.stderr, flush=True)
-
-    return silent if quiet or not sys.stderr.isatty() else show
-
-
 def _add_state(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument("--state", default=default, metavar="NAME", help="fixed, incident or as-fixed")
 
@@ -325,6 +325,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "watch": watch,
     "doctor": doctor,
     "build": build,
+    "site": site,
     "lock": lock,
     "serve": serve,
     "bench": bench,

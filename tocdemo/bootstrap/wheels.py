@@ -16,7 +16,9 @@ except ImportError:
 _LINE = re.compile(r"^([\w.-]+==[^\s;]+)(?:\s*;\s*([^\\]+?))?\s*\\?$", re.MULTILINE)
 
 
-def lacking(lock: str, wheels: "dict[str, list[str]]", supported: "set", **environment: str) -> "list[str]":
+def lacking(
+    lock: str, wheels: "dict[str, list[str]]", supported: "set[str]", **environment: str
+) -> "list[str]":
     """Return the packages of a lock's text, as `name==version`, of which no wheel has a supported tag.
 
     `wheels` holds the tags of those that are not pure Python. `environment` changes values of environment
@@ -30,10 +32,10 @@ def lacking(lock: str, wheels: "dict[str, list[str]]", supported: "set", **envir
     return [each for each in wanted if each in wheels and not _fits(wheels[each], supported)]
 
 
-def _fits(wheels: "list[str]", supported: "set") -> bool:
-    return any(not supported.isdisjoint(tags.parse_tag(each)) for each in wheels)
+def _fits(wheels: "list[str]", supported: "set[str]") -> bool:
+    return any(str(tag) in supported for each in wheels for tag in tags.parse_tag(each))
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as lock_file, open(sys.argv[2], encoding="utf-8") as wheel_file:
-        print(*lacking(lock_file.read(), json.load(wheel_file), set(tags.sys_tags())), sep="\n")
+        print(*lacking(lock_file.read(), json.load(wheel_file), set(map(str, tags.sys_tags()))), sep="\n")

@@ -57,10 +57,8 @@ def html_table(
 
 def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of words as lines of text, with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(f"{word:{width}}" for word, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def paragraph(html: str, style: str = "margin:4px 0") -> str:

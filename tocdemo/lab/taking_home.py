@@ -60,7 +60,8 @@ class Checklist:
         return f"{plain}\n\nTo print: {self.file}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        linked = _LINK.sub(r"[\1](\2.ipynb)", self.markdown)
+        # A box that is a form's would need a label; here nobody ticks one.
+        linked = _LINK.sub(r"[\1](\2.ipynb)", self.markdown).replace("- [ ] ", "- ☐ ")
         note = f"To print: open `{self.file}` in your browser."
         return {"text/plain": str(self), "text/markdown": f"{linked}\n\n{note}"}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,15 +53,25 @@ class Watch:
     """
 
     def __init__(self, json: str | Path | None = None, report: str | Path | None = None) -> None:
-        self.recording: Recording | None = None
         self._json = json
         self._report = report
         self._live: _Live | None = None
+        self._ended: _Live | None = None
+        self._recording: Recording | None = None
         self._tests: dict[str, _RunningTest] = {}
-        self._fixtures: list[Fixture] = []
-        self._open_fixtures: dict[int, int] = {}
+        self._running = _RunningTest("", 0)
+        self._failures: dict[str, Failure] = {}
+        self._fixtures: list[list[Any]] = []  # the values of a `Fixture`, in its order
+        self._open_fixtures: dict[int, list[Any]] = {}
         self._at_collection: dict[str, str] = {}
         self._worker: str | None = None
+
+    @property
+    def recording(self) -> Recording | None:
+        """The record of the run, made when it is first asked for; None as long as the run goes on."""
+        if self._recording is None and self._ended is not None:
+            self._recording = self._frozen(self._ended)
+        return self._recording
 
     # -- begin and end -------------------------------------------------------------------------------------
 
@@ -84,7 +93,7 @@ class Watch:
     def _start(self, config: pytest.Config) -> None:
         if self._live is not None:
             return
-        if self.recording is not None:
+        if self._ended is not None:
             raise pytest.UsageError(
                 "this loopwatch.Watch has its recording already; make a new one for each run"
             )
@@ -97,10 +106,11 @@ class Watch:
         if live is None:
             return
         live.hooks.stop()
-        self.recording = self._frozen(live)
-        if self._json is not None and (self._tests or self._worker):
+        self._ended, self._versions = live, _versions()
+        ran = self._tests or self._worker
+        if self._json is not None and ran and self.recording is not None:
             self._write(self._json, self.recording.to_json(indent=1) + "\n")
-        if self._report is not None and (self._tests or self._worker):
+        if self._report is not None and ran and self.recording is not None:
             self._write(self._report, page(self.recording))
 
     def _write(self, file: str | Path, text: str) -> None:
@@ -131,12 +141,12 @@ class Watch:
         ledger, explainer = live.ledger, live.explainer
         return Recording(
             python=platform.python_version(),
-            versions=_versions(),
+            versions=self._versions,
             worker=self._worker,
             loops=tuple(entry.frozen() for entry in ledger.all_loops()),
             tests=tuple(test.frozen(ledger) for test in self._tests.values()),
-            fixtures=tuple(self._fixtures),
-            ran=tuple(ledger.ran.values()),
+            fixtures=tuple(Fixture(*values) for values in self._fixtures),
+            ran=tuple(ledger.frozen_ran()),
             clients=tuple(entry.frozen() for entry in ledger.clients),
             uses=tuple(entry.frozen() for entry in live.uses.entries),
             holders=tuple(entry.frozen() for entry in explainer.holders or ()),
@@ -151,7 +161,7 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._tests[item.nodeid] = _RunningTest(item.nodeid, len(self._tests) + 1)
+        self._running = self._tests[item.nodeid] = _RunningTest(item.nodeid, len(self._tests) + 1)
         self._begin("setup", item)
 
     @pytest.hookimpl(tryfirst=True)
@@ -166,48 +176,58 @@ class Watch:
 
     def _begin(self, phase: str, item: pytest.Item) -> None:
         if self._live is not None:
-            self._live.ledger.begin_phase(phase, item.nodeid)
-            self._tests[item.nodeid].phases[phase] = (self._live.ledger.now(), 0.0)
+            self._running.phases[phase] = [self._live.ledger.begin_phase(phase, item.nodeid), 0.0]
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any):
+    def pytest_fixture_setup(self, fixturedef: Any):
         if self._live is None:
             return (yield)
         ledger = self._live.ledger
-        ledger.fixtures.append(fixturedef.argname)
+        fixtures, name = ledger.fixtures, fixturedef.argname
+        fixtures.append(name)
         began = ledger.now()
         try:
             return (yield)
         finally:
-            if ledger.fixtures:
-                ledger.fixtures.pop()
-            self._open_fixtures[id(fixturedef)] = len(self._fixtures)
-            self._fixtures.append(
-                Fixture(fixturedef.argname, fixturedef.scope, ledger.test or "", began, ledger.now())
-            )
+            if fixtures:
+                fixtures.pop()
+            values = [name, fixturedef.scope, ledger.test or "", began, ledger.now(), None]
+            self._open_fixtures[id(fixturedef)] = values
+            self._fixtures.append(values)
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
-        position = self._open_fixtures.pop(id(fixturedef), None)
-        if position is not None and self._live is not None:
-            self._fixtures[position] = replace(self._fixtures[position], end=self._live.ledger.now())
+        values = self._open_fixtures.pop(id(fixturedef), None)
+        if values is not None and self._live is not None:
+            values[-1] = self._live.ledger.now()
 
     # -- reports -------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
-        if call.excinfo is not None and (bare := without_own_frames(call.excinfo.value)) is not None:
-            call.excinfo = pytest.ExceptionInfo.from_exception(bare)
-        report = yield
-        live, test = self._live, self._tests.get(item.nodeid)
-        if live is None or test is None:
-            return report
-        now = live.ledger.now()
-        began, _ = test.phases.get(report.when, (now, now))
-        test.phases[report.when] = (began, now)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> None:
+        """Note the end of a phase; keep its error, if it has one, until its report tells what it means.
+
+        It comes after pytest's own hook for unittest, which is the first and brings the error of such a test.
+        """
+        phase = self._running.phases.get(call.when)
+        if phase is not None and self._live is not None:
+            phase[1] = self._live.ledger.now()
+        if call.excinfo is not None:
+            error = call.excinfo.value
+            if (bare := without_own_frames(error)) is not None:
+                call.excinfo = pytest.ExceptionInfo.from_exception(bare)
+            self._failures[item.nodeid] = Failure(item.nodeid, call.when, error, item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Explain a failure before anybody is told of it."""
+        failure = self._failures.pop(report.nodeid, None) if self._failures else None
+        if report.passed:
+            return
+        test = self._tests.get(report.nodeid)
+        if self._live is None or test is None:
+            return
         test.note(report)
-        if report.failed and call.excinfo is not None:
-            self._explain(live, Failure(item.nodeid, report.when, call.excinfo.value, item), report, test)
-        return report
+        if report.failed and failure is not None and failure.phase == report.when:
+            self._explain(self._live, failure, report, test)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector):
@@ -239,7 +259,9 @@ class Watch:
         text = _text(live, failure)
         if text:
             report.sections.append((SECTION, text))
-            failure.item.user_properties.append((SECTION, text))  # for junit XML
+            failure.item.user_properties.append((SECTION, text))  # for junit XML, which reads the last report
+            if report.when == "teardown":
+                report.user_properties.append((SECTION, text))
             test.explanation = f"{test.explanation}\n\n{text}" if test.explanation else text
 
 
@@ -259,7 +281,7 @@ class _RunningTest:
         self.outcome = "passed"
         self.error: str | None = None
         self.explanation: str | None = None
-        self.phases: dict[str, tuple[float, float]] = {}
+        self.phases: dict[str, list[float]] = {}
 
     def note(self, report: pytest.TestReport) -> None:
         """Take the outcome of a phase: a failed call is "failed", a failed set-up or teardown "error"."""
@@ -273,7 +295,8 @@ class _RunningTest:
 
     def frozen(self, ledger: Ledger) -> Test:
         loop = ledger.call_loops.get(self.nodeid)
-        return Test(self.nodeid, self.number, self.outcome, self.error, dict(self.phases), loop)
+        phases = {name: (began, ended) for name, (began, ended) in self.phases.items()}
+        return Test(self.nodeid, self.number, self.outcome, self.error, phases, loop)
 
 
 def _versions() -> dict[str, str]:

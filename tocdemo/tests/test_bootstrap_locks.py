@@ -143,7 +143,8 @@ def test_the_lock_is_made_for_every_system_from_the_pins_and_from_what_builds_th
     uv.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(uv))
     made = locking.make(str(tmp_path))
-    assert [Path(path).name for path in made] == ["course.txt", "dev.txt", "versions.txt", "wheels.json"]
+    names = ["course.txt", "dev.txt", "site.txt", "versions.txt", "wheels.json"]
+    assert [Path(path).name for path in made] == names
     assert (tmp_path / "locks/course.txt").read_text() == "pure==1.0\nbuilder>=1\n"
     calls = (tmp_path / "calls").read_text().splitlines()
     assert all("--universal --python-version 3.11" in call for call in calls)
@@ -173,10 +174,10 @@ BUILT = {
 }
 
 
-def supported(python: tuple[int, int], *platforms: str) -> set[tags.Tag]:
+def supported(python: tuple[int, int], *platforms: str) -> set[str]:
     """What `sys_tags` would give for CPython of that version on a system with these platform tags."""
     known = tags.cpython_tags(python, platforms=platforms)
-    return {*known, *tags.compatible_tags(python, f"cp{python[0]}{python[1]}", platforms)}
+    return set(map(str, [*known, *tags.compatible_tags(python, f"cp{python[0]}{python[1]}", platforms)]))
 
 
 @pytest.mark.parametrize(
@@ -197,11 +198,11 @@ def test_what_has_no_wheel_is_told_by_tags_and_markers(python, platform, system,
 def test_an_interpreter_tells_of_itself_what_its_tags_tell():
     known = json.loads((ROOT / "locks/wheels.json").read_text(encoding="utf-8"))
     for group in GROUPS:
-        here = wheels.lacking(text(group), known, set(tags.sys_tags()))
+        here = wheels.lacking(text(group), known, set(map(str, tags.sys_tags())))
         assert locks.without_wheel(sys.executable, locks.path(str(ROOT), group)) == here
 
 
-def supported_by(system: str, machine: str, python: tuple[int, int]) -> set[tags.Tag]:
+def supported_by(system: str, machine: str, python: tuple[int, int]) -> set[str]:
     linux = [f"manylinux_2_{minor}_{machine}" for minor in range(28, 4, -1)]
     platforms = {
         "glibc": [*linux, f"manylinux2014_{machine}", f"manylinux1_{machine}"],

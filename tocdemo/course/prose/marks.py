@@ -63,10 +63,8 @@ def _source(name: str, table: object, where: str) -> Source:
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         raise CourseError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
-    if not table.get("title") or not re.match(r"https?://|\.\./", table.get("url", "")):
-        raise CourseError(
-            f"{where}: expected a title, and a url that begins with https://, or ../ for this project's"
-        )
+    if not table.get("title") or not re.match(r"https?://", table.get("url", "")):
+        raise CourseError(f"{where}: expected a title, and a url that begins with https://")
     reads = "module" in table or "file" in table
     if reads != ("says" in table) or ("package" in table) != ("version" in table):
         raise CourseError(f"{where}: a module or a file goes with what it says, a package with its version")

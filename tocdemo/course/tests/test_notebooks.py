@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tocdemo.course import executions
 from tocdemo.course.build import MANIFEST, differences
 from tocdemo.course.contracts import violations
 from tocdemo.course.jupyter import execute
@@ -41,7 +42,7 @@ def test_the_map_in_the_first_lesson_gives_every_lesson_and_its_minutes():
     ]
     assert found == [[f"| {link}", minutes] for link, minutes, optional in named if not optional]
     aside = re.findall(
-        r"^- (\[[^\]]+\]\(\w+\.md\)),\s+(\{minutes:\w+\})\sminutes", "\n".join(rows), re.MULTILINE
+        r"^- (\[[^\]]+\]\(\w+\.md\)),\s+(\{minutes:\w+\})\s+minutes", "\n".join(rows), re.MULTILINE
     )
     assert aside == [(link, minutes) for link, minutes, optional in named if optional]
 
@@ -72,6 +73,7 @@ def test_lesson_shows_what_its_contract_says(lesson, tmp_path, record_property, 
         nbformat.write(executed, kept)
         found.append(f"the notebook as it ran: {kept}")
     assert not found, "\n".join(found)
+    executions.keep(ROOT, lesson, executed, tmp_path, seconds)
     assert list((tmp_path / "notebooks").iterdir()) == [], "the lesson leaves files beside the notebook"
     assert files_below(ROOT / "workspace", ROOT / "notebooks") == learners, (
         "the lesson touches the learner's files"

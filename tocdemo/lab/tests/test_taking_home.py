@@ -86,5 +86,6 @@ def test_the_checklist_is_shown_and_lies_in_the_workspace_to_be_printed(place):
     bundle = shown._repr_mimebundle_()
     assert "(05_dynamic_references.ipynb)" in bundle["text/markdown"]
     assert ".md)" not in bundle["text/markdown"]
+    assert "- ☐ Run it alone" in bundle["text/markdown"]
     assert str(shown.file) in bundle["text/markdown"]
     assert "[05]" in bundle["text/plain"]

@@ -53,7 +53,7 @@ class Cause:
     """What went wrong, as far as found: the thing, its loop, and the loop that ran.
 
     `swallowed` are uses whose errors never reached the test; `returned` is the name of a variable whose value
-    is the error, and a line.
+    is the error, a line, and whether the function there asks for errors as values.
     """
 
     thing: Culprit
@@ -61,7 +61,7 @@ class Cause:
     running: int | None
     phase: str
     swallowed: tuple[UseEntry, ...] = ()
-    returned: tuple[str, int] | None = None
+    returned: tuple[str, int, bool] | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -115,7 +115,7 @@ class Causes:
 
     def _returned(self, failure: Failure, errors: list[BaseException]) -> Cause | None:
         """Find an error that was never raised in the test: gather returned it, into a variable."""
-        for name, line, error in self._errors_in_variables(errors):
+        for name, line, gathered, error in self._errors_in_variables(errors):
             use = self._uses.of(error)
             if use is not None:
                 cause = self._from_use(use, failure, ())
@@ -123,15 +123,22 @@ class Causes:
                 cause = self._from_frames(error, failure, ())
             else:
                 continue
-            return replace(cause, returned=(name, line))
+            return replace(cause, returned=(name, line, gathered))
         return None
 
-    def _errors_in_variables(self, errors: list[BaseException]) -> Iterator[tuple[str, int, BaseException]]:
-        """Yield the errors that variables of the project's frames have as values, with name and line."""
+    def _errors_in_variables(
+        self, errors: list[BaseException]
+    ) -> Iterator[tuple[str, int, bool, BaseException]]:
+        """Yield the errors that variables of the project's frames have as values, with name and line.
+
+        Between them stands whether the function asks for errors as values (`return_exceptions=True`).
+        """
         for step in (s for error in errors for s in self._ledger.sites.traceback(error.__traceback__)):
             if self._ledger.sites.kind(step.file) == "project":
+                keywords = [c for c in step.frame.f_code.co_consts if isinstance(c, tuple)]
+                gathered = any("return_exceptions" in each for each in keywords)
                 for name, value in list(step.frame.f_locals.items()):
-                    yield from ((name, step.line, found) for found in _errors_in(value))
+                    yield from ((name, step.line, gathered, found) for found in _errors_in(value))
 
     def _with_place(self, use: UseEntry) -> UseEntry:
         """Find the `except` that ended this use's error: the innermost one around its stack."""
@@ -169,11 +176,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         waiting += [current.__cause__, current.__context__]
-        if isinstance(current, BaseExceptionGroup):
-            waiting += current.exceptions
+        grouped = getattr(current, "exceptions", ())  # Python 3.9 and 3.10 have no groups of their own
+        if isinstance(grouped, tuple):
+            waiting += [each for each in grouped if isinstance(each, BaseException)]
 
 
 def _errors_in(value: Any) -> Iterator[BaseException]:
-    for item in value if isinstance(value, list | tuple) else [value]:
+    for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, BaseException):
             yield from _chain(item)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..live.culprit import Culprit
-from ..live.entries import UseEntry
+from ..live.entries import ClientEntry, UseEntry
 from ..live.holders import HolderEntry, holders, holding_fixture
 from ..live.ledger import Ledger
 from ..live.uses import Uses
-from ..recording import short_name
+from ..recording import Place, short_name
 from .adjacent import adjacent
 from .advice import Found, advice
 from .cause import Cause, Causes, Failure
@@ -134,7 +134,7 @@ class Explainer:
                 self._client_names[client.number] = names[0]
         yield line("bound", self._bound(cause))
         if client and client.made and client.bound and where(client.made) != where(client.bound):
-            yield line("made", where(client.made))
+            yield line("made", made_text(client, client.made))
         yield from held_lines(leading, fixture, defined, cause.thing.holder)
         yield from _detour_lines(cause)
         called = self._called(cause.thing, "the object")
@@ -155,7 +155,11 @@ class Explainer:
             how = "when it was made" if client.at_creation else "at its first use"
             return f"{how}, {where(client.bound)}"
         ran = self._ran_text(cause.loop) if cause.loop else "not known when"
-        made = f"; the {client.short} was made {where(client.made)}" if client and client.made else ""
+        made = (
+            f"; the {client.short} was made {made_text(client, client.made)}"
+            if client and client.made
+            else ""
+        )
         return f"{ran} (the binding itself was not seen){made}"
 
     def _ran_text(self, number: int) -> str:
@@ -169,12 +173,17 @@ class Explainer:
         return f"not known when: loop #{number} did not run in any test of this record"
 
 
+def made_text(client: ClientEntry, made: Place) -> str:
+    """Say where the client was made: the line that called its class, and the one that led there."""
+    return f"{client.called_at}, called from {where(made)}" if client.called_at else where(made)
+
+
 def _detour_lines(cause: Cause) -> Iterator[str]:
     """Yield how the error came to the test where it was not raised there: returned, or swallowed."""
     if cause.returned:
-        name, number = cause.returned
-        how = "as gather(return_exceptions=True) returns it"
-        yield line("kept", f"the error is in `{name}` (line {number}), {how}")
+        name, number, gathered = cause.returned
+        how = ", as gather(return_exceptions=True) returns it" if gathered else ""
+        yield line("kept", f"the error is in `{name}` (line {number}){how}")
     ended = [(use, use.swallowed) for use in cause.swallowed if use.swallowed]
     for use, by in ended[:2]:
         text = f"{use.error!r} of {use.name}{_placed(use)}"

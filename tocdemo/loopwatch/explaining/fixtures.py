@@ -19,7 +19,7 @@ from .suite import Suite, indented
 # pytest-asyncio 0.24 brought loop scopes apart from scopes, 0.26 the setting for tests; before 0.23 there was
 # one loop, made by the fixture `event_loop` (its changelog).
 LOOP_SCOPES, TEST_SETTING, MARKS = (0, 24), (0, 26), (0, 23)
-_FIXTURES = "asyncio_default_fixture_loop_scope"
+FIXTURES_LOOP = "asyncio_default_fixture_loop_scope"
 _TESTS = "asyncio_default_test_loop_scope"
 
 
@@ -93,7 +93,7 @@ def narrowed(suite: Suite, ledger: Ledger, fixture: HoldingFixture) -> list[str]
 def _narrow_edit(suite: Suite, source: Written) -> str | None:
     version = suite.asyncio_version
     if source.is_async and version and version >= LOOP_SCOPES:
-        if suite.setting(_FIXTURES) not in (None, "", "function"):
+        if suite.setting(FIXTURES_LOOP) not in (None, "", "function"):
             return source.edit("pytest_asyncio.fixture", scope=None, loop_scope="function")
         return source.edit(source.called, scope=None, loop_scope=None)
     return source.edit(source.called, scope=None)
@@ -127,7 +127,7 @@ def widened(suite: Suite, fixture: HoldingFixture) -> list[str] | None:
     wider = SCOPES[: SCOPES.index(scope)]
     if version < TEST_SETTING or any(_is_async(d) and d.scope in wider for d in suite.definitions):
         return None
-    first, *more = suite.in_settings({_TESTS: scope, _FIXTURES: scope})
+    first, *more = suite.in_settings({_TESTS: scope, FIXTURES_LOOP: scope})
     return [f"{sentence}: {first}", *more]
 
 
@@ -137,10 +137,10 @@ def one_loop(suite: Suite, sentence: str) -> list[str] | None:
     if version is None or _explicit(suite, "session"):
         return None
     if version >= TEST_SETTING:
-        first, *more = suite.in_settings({_TESTS: "session", _FIXTURES: "session"})
+        first, *more = suite.in_settings({_TESTS: "session", FIXTURES_LOOP: "session"})
         return [f"{sentence}: {first}", *more]
     if version >= LOOP_SCOPES:
-        first, *more = suite.in_settings({_FIXTURES: "session"})
+        first, *more = suite.in_settings({FIXTURES_LOOP: "session"})
         hook = _hook("loop_scope")
         if more:
             return None
@@ -191,7 +191,7 @@ def _is_async(definition: Any) -> bool:
 
 def _loop_scope(suite: Suite, definition: Any) -> str:
     said = getattr(definition.func, "_loop_scope", None)
-    return said or suite.setting(_FIXTURES) or definition.scope
+    return said or suite.setting(FIXTURES_LOOP) or definition.scope
 
 
 def _explicit(suite: Suite, scope: str) -> bool:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..live.entries import ClientEntry
+from ..live.graph import is_carrier
 from ..live.holders import Copied, HolderEntry, HoldingFixture
 from ..static.sources import Source
 from .words import line, where
-from .writing import SET_UPS, assigned, closure_line, set_up, setters
+from .writing import SET_UPS, assigned, attribute_lines, closure_line, set_up, setters
 
 MOST = 3
 _IN_CLOSURE = re.compile(r"\(\)<(\w+)>")
@@ -102,11 +103,38 @@ def _names_text(entries: list[HolderEntry]) -> str:
     if origin is None:
         return f"{text} (where it comes from is not known)"
     if origin.origin != "imported":
-        return f"{text}, {_made_text(entries)}"
+        return f"{text}{_there(entries)}"
     source = first.copied.module if first.copied else origin.source
     lines = sorted({entry.origin.line for entry in entries if entry.origin})
     statements = [_import_text(first.module, number) for number in lines]
     return f"{text}, copied from {source} by {' and '.join(statements)} ({_lines(lines)})"
+
+
+def _there(entries: list[HolderEntry]) -> str:
+    """Say where what a name leads to was made: with it, or later, in an application or a dictionary."""
+    first, made = entries[0], _made_text(entries)
+    path, statement = first.name.removeprefix(first.root), assigned(_source(first.module), first.root)
+    value = getattr(sys.modules.get(first.module), first.root, None)
+    placed = _placed(first)
+    if is_carrier(value) or (path.startswith("[") and statement is not None and statement.is_bare):
+        return f"{', ' if placed else ''}{placed}; {first.root} is {made}"
+    return f", {made}; `{path}` is {placed}" if placed else f", {made}"
+
+
+def _placed(entry: HolderEntry) -> str:
+    """Return "set at FILE:LINE" of what an object behind the name keeps, if one statement of it does that."""
+    path = re.findall(r"\.(\w+)", entry.name.removeprefix(entry.root))[-2:]
+    value = getattr(sys.modules.get(entry.module), entry.root, None)
+    found = set()
+    for module in dict.fromkeys((entry.module, type(value).__module__)) if path else ():
+        file = getattr(sys.modules.get(module), "__file__", None) or ""
+        found |= {(file, number) for number in attribute_lines(_source(module), path)}
+    if len(found) != 1:
+        return ""
+    own = getattr(sys.modules.get(entry.module), "__file__", None) or ""
+    root = own.removesuffix(entry.file or "")
+    ((file, number),) = found
+    return f"set at {file.removeprefix(root)}:{number}"
 
 
 def _made_text(entries: list[HolderEntry]) -> str:
@@ -122,7 +150,7 @@ def _made_text(entries: list[HolderEntry]) -> str:
         return f"set in {_lines(lines)}" if lines else "set after the import"
     lines = sorted(
         each.line if each is not None else entry.origin.line
-        for each, entry in zip(found, entries, strict=True)
+        for each, entry in zip(found, entries)
         if entry.origin is not None
     )
     if any(each is None for each in found) and first.root not in _definitions(source):
@@ -132,7 +160,7 @@ def _made_text(entries: list[HolderEntry]) -> str:
 
 def _definitions(source: Source) -> set[str]:
     return {
-        node.name for node in source.statements if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        node.name for node in source.statements if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
 
 

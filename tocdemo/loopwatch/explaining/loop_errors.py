@@ -26,7 +26,11 @@ _NESTED = (
     "another loop is running",
     "This event loop is already running",
 )
-_NO_LOOP = ("There is no current event loop", "no running event loop")
+_NO_LOOP = (
+    "There is no current event loop",
+    "no running event loop",
+    "should be created within an async function",  # aiokafka (util.get_running_loop)
+)
 _RUNS = ("run", "run_until_complete")
 
 
@@ -36,7 +40,7 @@ def loop_error(ledger: Ledger, failure: Failure) -> tuple[tuple[Any, ...], list[
     In front of the lines stands a key: failures with the same key have one cause.
     """
     for error in failure.errors():
-        if isinstance(error, RuntimeError | DeprecationWarning):
+        if isinstance(error, (RuntimeError, DeprecationWarning)):
             if says(error, _NESTED):
                 return _said(ledger, failure, error, "nested", _nested)
             if says(error, _NO_LOOP):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..live.entries import ClientEntry
 from ..live.holders import HolderEntry
 from ..static.sources import Source
+from .fixtures import FIXTURES_LOOP
 from .suite import Suite, indented
 from .writing import SET_UPS, Assigned, Home, assigned, is_lazy, moved, set_up, setters, used_at_import
 
@@ -134,14 +135,18 @@ def _ordered(steps: list[_Step]) -> list[_Step]:
 def _fixture(
     suite: Suite, client: ClientEntry, steps: list[_Step], leading: list[HolderEntry], inside: bool
 ) -> list[str] | None:
-    needs_loop = client.at_creation and any(step.makes for step in steps)
-    if needs_loop and suite.kind not in ("asyncio", "anyio"):
+    makes, in_coroutine = any(step.makes for step in steps), suite.kind in ("asyncio", "anyio")
+    if makes and client.at_creation and not in_coroutine:
         return None
+    unseen = client.made is None and client.bound is None  # it may bind when it is made
+    needs_loop = makes and in_coroutine and (client.at_creation or unseen)
     name = "fresh_" + re.sub(r"\W+", "_", _first(leading).root).strip("_").lower()
     head = ["@pytest.fixture(autouse=True)", f"def {name}():"]
     imports = {"import pytest"}
     if needs_loop and suite.kind == "asyncio":
-        head = ["@pytest_asyncio.fixture(autouse=True)", f"async def {name}():"]
+        scope = suite.setting(FIXTURES_LOOP) not in (None, "", "function")
+        on_its_loop = ', loop_scope="function"' if scope else ""
+        head = [f"@pytest_asyncio.fixture(autouse=True{on_its_loop})", f"async def {name}():"]
         imports = {"import pytest_asyncio"}
     elif needs_loop:
         head = ["@pytest.fixture(autouse=True)", f"async def {name}(anyio_backend):"]
@@ -172,4 +177,5 @@ def _sentence(leading: list[HolderEntry]) -> str:
         lines = setters(home.source, first.root)
         at = f" in line {lines[0]}" if len(lines) == 1 else ""
         return f"{first.file}: {first.root} is set once{at}, for all tests: set it back before each test"
-    return f"{first.file}:{line} makes {first.name} once, for all tests: make it anew before each test"
+    made = first.root if statement is not None and statement.is_bare else first.name
+    return f"{first.file}:{line} makes {made} once, for all tests: make it anew before each test"

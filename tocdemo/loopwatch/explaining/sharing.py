@@ -15,6 +15,8 @@ from .suite import Suite, indented
 
 def shared(suite: Suite, ledger: Ledger, client: ClientEntry | None) -> list[str] | None:
     """Return the lines of the advice, or None where no way to one loop is known."""
+    if client is not None and client.loop and not any(loop == client.loop for loop, *_ in ledger.ran):
+        return None  # its loop never ran: no other user can come to it
     if suite.kind == "asyncio" and _bound_in_async_test(suite, ledger, client):
         return one_loop(suite, "run all tests on one loop")
     if suite.kind == "anyio":

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..static.sources import Source, absolute
+from ..static.sources import Source, absolute, dotted
 
 # Functions that pytest and unittest call once, before the tests of a module or of a class.
 SET_UPS = ("setUpClass", "setup_class", "setup_module", "setUpModule")
@@ -28,6 +28,16 @@ class Assigned:
     def is_empty(self) -> bool:
         """Whether the value makes nothing: None, or another constant."""
         return isinstance(self.value, ast.Constant)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the value is a container with nothing in it."""
+        value = self.value
+        if isinstance(value, ast.Call) and not value.args and not value.keywords:
+            return (dotted(value.func) or [""])[-1] in ("dict", "list", "set", "OrderedDict")
+        return (isinstance(value, ast.Dict) and not value.keys) or (
+            isinstance(value, ast.List) and not value.elts
+        )
 
 
 @dataclass(frozen=True)
@@ -77,24 +87,25 @@ def is_lazy(source: Source, root: str) -> bool:
     lines = setters(source, root)
     around = [f for found in source.functions.values() for f in found]
     setting = [f for f in around if any(f.lineno <= line <= (f.end_lineno or 0) for line in lines)]
-    conditions = [n.test for f in setting for n in ast.walk(f) if isinstance(n, ast.If | ast.IfExp)]
+    conditions = [n.test for f in setting for n in ast.walk(f) if isinstance(n, (ast.If, ast.IfExp))]
     conditions += [n for f in setting for n in ast.walk(f) if isinstance(n, ast.BoolOp)]
     asked = [n for condition in conditions for n in ast.walk(condition)]
     return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in asked)
 
 
 def closure_line(source: Source, function: int, name: str) -> int | None:
-    """Return the line in which the function around the one that begins in this line sets `name`, or None."""
+    """Return the line in which a function around the one that begins in this line sets `name`, or None."""
     around = [
         node
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.lineno < function <= (node.end_lineno or 0)
     ]
-    found = [
-        n for node in around[-1:] for n in ast.walk(node) if isinstance(n, ast.stmt) and name in _targets(n)
-    ]
-    return found[0].lineno if len(found) == 1 else None
+    for node in reversed(around):
+        found = [n for n in ast.walk(node) if isinstance(n, ast.stmt) and name in _targets(n)]
+        if found:
+            return found[0].lineno if len(found) == 1 else None
+    return None
 
 
 def setters(source: Source, root: str) -> list[int]:
@@ -117,9 +128,20 @@ def setters(source: Source, root: str) -> list[int]:
     return sorted(lines)
 
 
+def attribute_lines(source: Source, path: list[str]) -> list[int]:
+    """Return the lines that set an attribute whose name ends so: `app.state.pool = …`, `self.pool = …`."""
+    found = []
+    for node in ast.walk(source.tree):
+        for target in _flat(node.targets) if isinstance(node, ast.Assign) else ():
+            chain = dotted(target) or []
+            if len(chain) > 1 and (chain[-len(path) :] == path or chain == ["self", path[-1]]):
+                found.append(node.lineno)
+    return found
+
+
 def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:
     for target in targets:
-        yield from _flat(target.elts) if isinstance(target, ast.Tuple | ast.List) else [target]
+        yield from _flat(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target]
 
 
 def _names_class(target: ast.expr, holder: str) -> bool:

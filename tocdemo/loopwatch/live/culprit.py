@@ -13,11 +13,12 @@ from typing import Any
 
 from ..static.sources import Source
 from .entries import ClientEntry
-from .graph import attribute, behind, is_kind, stored, trail
+from .graph import attribute, behind, is_carrier, is_kind, stored, trail
 from .ledger import Ledger
 from .sites import Step
 
 _NOTHING = object()
+MANY = 4  # so many steps from a name, an object is called as the line writes it
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,25 @@ class Culprit:
     loop: int | None = None
 
 
-def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | None) -> Culprit:
-    """Return what the steps (innermost first) used that belongs to `loop`; if None, to any but `running`."""
+def culprit(
+    ledger: Ledger,
+    steps: list[Step],
+    loop: int | None,
+    running: int | None,
+    refused: ClientEntry | None = None,
+) -> Culprit:
+    """Return what the steps (innermost first) used that belongs to `loop`; if None, to any but `running`.
+
+    `refused` is the client that itself refused to be used on this loop, where one did.
+    """
 
     def suspect(value: Any) -> ClientEntry | None:
         entry = ledger.client_entry(value)
         return entry if entry is not None and _fits(entry, loop, running) else None
 
     project = [step for step in steps if ledger.sites.kind(step.file) == "project"]
+    if refused is not None:
+        return _refused(ledger, project, refused, loop)
     named: Culprit | None = None
     for step in project:
         for value, name, holder in _used_names(step):
@@ -52,11 +64,13 @@ def culprit(ledger: Ledger, steps: list[Step], loop: int | None, running: int | 
             named = Culprit(name, type(value).__name__, hit[0], holder, hit[0].loop or loop)
             if holder is not None:  # a module's name says more than the parameter that it was given to
                 return named
-    if named is not None:
+    if named is not None and named.client is not None and _leads(ledger, named.client, loop, running):
         return named if named.loop is not None else _with_loop(ledger, named, running)
     owner = _owner(ledger, project, loop, running)
     if owner is not None:
         return owner
+    if named is not None:
+        return named
     entry = _client_in_frames(steps, suspect)
     entry = _outermost(ledger, steps, entry) if entry is not None else None
     callee = _called(steps, project[0]) if project else None
@@ -86,8 +100,8 @@ def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int |
             if not steps:
                 continue
             number = _number(ledger, steps[-1][0], running)
-            way = steps if is_kind(steps[-1][0], asyncio.Future) else steps[:-1]
-            made, path = next((s for s in way if not _is_projects(ledger, s[0])), way[-1])
+            made, path = _owned(ledger, steps)
+            name = _written(frame, name, path) if path and not _is_projects(ledger, value) else name
             name += path if is_kind(value, (dict, list, tuple)) else ""
             entry = ledger.adopt(made, number or 0, holder if made is value else None)
             if best is not None and (entry is None or entry is not best.client):
@@ -96,6 +110,53 @@ def _owner(ledger: Ledger, project: list[Step], loop: int | None, running: int |
             if holder is not None:
                 return best
     return best
+
+
+def _refused(ledger: Ledger, project: list[Step], entry: ClientEntry, loop: int | None) -> Culprit:
+    """Return the client that refused, by the name from which the innermost line came to it."""
+    client = entry.ref()
+    best = Culprit(entry.short, entry.short, entry, None, entry.loop or loop)
+    for step in project if client is not None else ():
+        for value, name, holder in _used_names(step):
+            way = trail(value, lambda part: part is client)
+            if way:
+                called = name if len(way) < MANY else _written(step, name, way[-1][1])
+                found = Culprit(called, type(value).__name__, entry, holder, entry.loop or loop)
+                if holder is not None:
+                    return found
+                best = found if best.name == entry.short else best
+    return best
+
+
+def _written(step: Step, name: str, path: str) -> str:
+    """Return how the line writes what is behind a name: "request.app.state.pool", found in its scope."""
+    last = path.rpartition(".")[2].rpartition("['")[2].removesuffix("']")
+    for chain in Source.of(step.file).chains(step.line, step.line):
+        if ".".join(chain).startswith(name + ".") and last in chain:
+            return ".".join(chain[: len(chain) - chain[::-1].index(last)])
+    return name
+
+
+def _owned(ledger: Ledger, way: list[tuple[Any, str]]) -> tuple[Any, str]:
+    """Return the object on the way to a loop that a library made at the project's call, with its path.
+
+    It is the first one behind the last object that carries what others put into it: an instance of a class
+    of the project, or a web application.
+    """
+    own = way if is_kind(way[-1][0], asyncio.Future) else way[:-1]
+    carriers = [n for n, (item, _) in enumerate(own) if _is_of_project(ledger, item) or is_carrier(item)]
+    behind_last = own[carriers[-1] + 1 :] if carriers else own
+    return next((s for s in behind_last if not _is_projects(ledger, s[0])), own[-1])
+
+
+def _leads(ledger: Ledger, entry: ClientEntry, loop: int | None, running: int | None) -> bool:
+    """Whether the client itself leads to the loop, and not by way of an application that it serves."""
+    if entry.stores_loop:
+        return True
+    wanted = (loop,) if loop is not None else _others(ledger, running)
+    client = entry.ref()
+    way = trail(client, lambda part: _number(ledger, part, running) in wanted) if client is not None else []
+    return bool(way) and not any(is_carrier(item) for item, _ in way)
 
 
 def _number(ledger: Ledger, value: Any, running: int | None) -> int | None:
@@ -113,8 +174,11 @@ def _others(ledger: Ledger, running: int | None) -> tuple[int, ...]:
 
 def _is_projects(ledger: Ledger, item: Any) -> bool:
     """Whether the object is of a class of the project, or no more than a container or a function."""
-    if is_kind(item, (dict, list, tuple, set, frozenset, types.FunctionType, types.MethodType)):
-        return True
+    containers = (dict, list, tuple, set, frozenset, types.FunctionType, types.MethodType)
+    return is_kind(item, containers) or _is_of_project(ledger, item)
+
+
+def _is_of_project(ledger: Ledger, item: Any) -> bool:
     module = sys.modules.get(type(item).__module__)
     file = getattr(module, "__file__", None)
     return isinstance(file, str) and ledger.sites.kind(file) == "project"

@@ -41,7 +41,8 @@ class ClientEntry:
     """A client while it is watched.
 
     `stores_loop` says that its library stores its loop where we can see it, `at_creation` that it was bound
-    when it was made, `ran_at_creation` that a loop ran then.
+    when it was made, `ran_at_creation` that a loop ran then. `called_at` is the project's own line that
+    called the client's class, where the line of `made` is one that led to it.
     """
 
     number: int
@@ -53,6 +54,7 @@ class ClientEntry:
     bound: Place | None = None
     at_creation: bool = False
     ran_at_creation: bool = False
+    called_at: str = ""
     closed: Place | None = None
 
     @property

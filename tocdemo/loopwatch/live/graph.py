@@ -22,12 +22,24 @@ _LEAVES = (
     str, bytes, int, float, complex, bool, type(None),
 )  # fmt: skip
 _CACHE = type(functools.cache(abs))
+# Web applications, and where they keep what a lifespan made.
+_CARRIERS = {
+    "starlette.Starlette", "starlette.State", "starlette.HTTPConnection", "starlette.TestClient",
+    "httpx.ASGITransport", "aiohttp.Application", "aiohttp.TestServer", "quart.Quart", "sanic.Sanic",
+    "litestar.Litestar", "litestar.State", "types.SimpleNamespace",
+}  # fmt: skip
 _Found = Any
 
 
 def is_kind(value: Any, kind: Any) -> bool:
     """What `isinstance` says, but without asking for `__class__`, where a dead weak proxy raises."""
     return issubclass(type(value), kind)
+
+
+def is_carrier(item: Any) -> bool:
+    """Whether the object is a web application, or what keeps an application's objects for it."""
+    names = {f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(item).__mro__}
+    return bool(names & _CARRIERS)
 
 
 def behind(
@@ -96,9 +108,9 @@ def _function_parts(function: types.FunctionType) -> Iterator[tuple[Any, str]]:
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
     defaults = function.__defaults__ or ()
-    yield from ((d, f"({n}=)") for n, d in zip(names[len(names) - len(defaults) :], defaults, strict=False))
+    yield from ((d, f"({n}=)") for n, d in zip(names[len(names) - len(defaults) :], defaults))
     yield from ((d, f"({n}=)") for n, d in (function.__kwdefaults__ or {}).items())
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+    for name, cell in zip(code.co_freevars, function.__closure__ or ()):
         try:
             yield cell.cell_contents, f"()<{name}>"
         except ValueError:  # not set yet
@@ -112,7 +124,7 @@ def _parts(item: Any) -> Iterator[tuple[Any, str]]:
         return
     if is_kind(item, dict):
         for key, value in list(item.items())[:20]:
-            if isinstance(key, str | int | type):
+            if isinstance(key, (str, int, type)):
                 yield value, f"[{key.__name__ if isinstance(key, type) else repr(key)}]"
         return
     if is_kind(item, (list, tuple, set, frozenset, collections.deque)):

@@ -5,6 +5,7 @@ It reads modules' dictionaries and their source, and runs nothing of them. What 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from typing import Any
 from ..recording import Holder
 from ..static.sources import Origin, Source
 from .entries import ClientEntry
-from .graph import behind, is_kind, trail
+from .graph import behind, is_carrier, is_kind, trail
 from .ledger import Ledger
 
 SCOPES = ("session", "package", "module", "class", "function")
+_STATE = re.compile(r"\._state\['(\w+)'\]")  # where starlette's State has what is written as `state.name`
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _paths(
         if hit is not None:
             client, path = hit
             owned = path if _is_owner(ledger, part) or path.startswith("(") else ""
-            yield inside, owned, client
+            yield inside, _STATE.sub(r".\1", owned), client
 
 
 def _far(part: Any, wanted: ClientEntry) -> tuple[ClientEntry, str] | None:
@@ -137,7 +139,7 @@ def _parts_of(module: str, value: Any) -> list[tuple[Any, str]]:
 
 def _is_owner(ledger: Ledger, value: Any) -> bool:
     """Whether the value is an object of the project that stores a client, not a part of its library."""
-    if is_kind(value, (dict, list, tuple, set)):
+    if is_kind(value, (dict, list, tuple, set)) or is_carrier(value):
         return True
     module = sys.modules.get(type(value).__module__)
     file = getattr(module, "__file__", None)

@@ -10,7 +10,6 @@ import functools
 import sys
 import weakref
 from asyncio.base_events import BaseEventLoop
-from asyncio.mixins import _LoopBoundMixin
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -20,6 +19,11 @@ from .entries import LoopEntry
 from .ledger import Ledger
 from .patches import AfterImport, Patches
 from .uses import Uses
+
+if sys.version_info >= (3, 10):
+    from asyncio.mixins import _LoopBoundMixin
+else:
+    _LoopBoundMixin = None  # a lock of Python 3.9 takes the current loop when it is made
 
 # asyncio asks `_check_closed` in every method that needs an open loop; uvloop has no such method in Python.
 _ASYNCIO_METHODS = ("_check_closed",)
@@ -45,7 +49,8 @@ class Hooks:
         """Begin to watch. What is replaced from here on, `stop` puts back."""
         try:
             self._watch_loops(BaseEventLoop)
-            self._watch_primitives(_LoopBoundMixin)
+            if _LoopBoundMixin is not None:
+                self._watch_primitives(_LoopBoundMixin)
             actions: dict[str, Callable[[ModuleType], None]] = {"uvloop": self._watch_uvloop}
             for adapter in ADAPTERS:
                 actions[adapter.module] = functools.partial(self._watch_clients, adapter)
@@ -183,7 +188,7 @@ class Hooks:
                 entry, running = self._ledger.client_entry(client), self._ledger.running()
                 loop = entry.loop if entry is not None else None
                 if loop is not None and (running is None or running.number != loop):
-                    self._uses.note(loop, error, sys._getframe(0))
+                    self._uses.note(loop, error, sys._getframe(0), entry)
                 raise
 
         return watched

@@ -7,16 +7,19 @@ fails, it must not know. It keeps no object alive.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from ..recording import Place, Ran
 from .entries import ClientEntry, LoopEntry
+from .graph import stored
 from .sites import Sites
 
 
@@ -24,8 +27,8 @@ class Ledger:
     """Notes what happens in one run of pytest whose root folder is `root`.
 
     `phase`, `test` and `fixtures` (innermost last) say where the run is, `thread` is the thread of the tests.
-    `ran` says which loop ran where; `call_loops` maps a test to the loop that ran its call. `loop_at_start`
-    says whether a loop ran in this thread when the record began.
+    `ran` says which loop ran where, and when first; `call_loops` maps a test to the loop that ran its call.
+    `loop_at_start` says whether a loop ran in this thread when the record began.
     """
 
     def __init__(self, root: str) -> None:
@@ -37,7 +40,7 @@ class Ledger:
         self.loop_at_start = asyncio._get_running_loop() is not None
         self.loops: list[LoopEntry] = []
         self.clients: list[ClientEntry] = []
-        self.ran: dict[tuple[int, str | None, str, str | None], Ran] = {}
+        self.ran: dict[tuple[int, str | None, str, str | None], float] = {}
         self.call_loops: dict[str, int] = {}
         self._began = time.perf_counter()
         self._made: list[LoopEntry] = []
@@ -47,15 +50,17 @@ class Ledger:
 
     # -- now -----------------------------------------------------------------------------------------------
 
-    def begin_phase(self, phase: str, test: str | None) -> None:
-        """Note that the run has come to this phase of this test."""
+    def begin_phase(self, phase: str, test: str | None) -> float:
+        """Note that the run has come to this phase of this test; return when."""
         self.phase, self.test = phase, test
-        self.fixtures.clear()
+        if self.fixtures:
+            self.fixtures.clear()
         self.thread = threading.get_ident()
+        return self.now()
 
     def now(self) -> float:
         """Return the seconds since the record began."""
-        return round(time.perf_counter() - self._began, 6)
+        return time.perf_counter() - self._began
 
     @property
     def fixture(self) -> str | None:
@@ -75,6 +80,11 @@ class Ledger:
             if self.sites.kind(step.file) == "project" and step.function in ("<module>", self.fixture):
                 return self._place_at(step.file, step.line, step.function)
         return self.place(frame)
+
+    def _called_at(self, frame: FrameType, made: Place) -> str:
+        site = self.sites.nearest(frame)
+        called = f"{self.sites.shown(site[0])}:{site[1]}" if site is not None else ""
+        return called if called != f"{made.file}:{made.line}" else ""
 
     def _place_at(self, file: str, line: int, function: str) -> Place:
         shown = self.sites.shown(file)
@@ -130,12 +140,17 @@ class Ledger:
         if asyncio._get_running_loop() is not None:
             return
         entry = self.loop_entry(loop)
-        key = (entry.number, self.test, self.phase, self.fixture)
+        key = (entry.number, self.test, self.phase, self.fixtures[-1] if self.fixtures else None)
         if key not in self.ran:
-            self.ran[key] = Ran(entry.number, self.place())
+            self.ran[key] = self.now()
             if self.phase == "call" and self.test is not None:
                 entry.tests.append(self.test)
                 self.call_loops.setdefault(self.test, entry.number)
+
+    def frozen_ran(self) -> Iterator[Ran]:
+        """Yield which loop ran where, as the record has it."""
+        for (loop, test, phase, fixture), at in self.ran.items():
+            yield Ran(loop, Place(at, phase, test, fixture))
 
     def loop_closed(self, loop: Any, frame: FrameType) -> LoopEntry | None:
         """Note that a loop was closed in this frame; return its entry, or None if this is no news."""
@@ -159,7 +174,9 @@ class Ledger:
     def client_made(self, client: Any, stores_loop: bool, frame: FrameType) -> None:
         """Note a new client, made in this frame, unless it is known."""
         if self.client_entry(client) is None:
-            self._add_client(client, stores_loop, self._place_made(frame))
+            made = self._place_made(frame)
+            entry = self._add_client(client, stores_loop, made)
+            entry.called_at = self._called_at(frame, made)
 
     def _add_client(
         self, client: Any, stores_loop: bool, made: Place | None, ref: Callable[[], Any] | None = None
@@ -222,12 +239,15 @@ class Ledger:
 
 
 def _reference(thing: Any, holder: tuple[str, str] | None) -> Callable[[], Any] | None:
-    """Return a function that finds the object as long as others keep it: weakly, or by its module's name."""
+    """Return a function that finds the object as long as others keep it: weakly, or by its module's name.
+
+    An object of neither kind (asyncpg's pool) is found by what refers to a part of it, such as its queue.
+    """
     try:
         return weakref.ref(thing)
     except TypeError:
         if holder is None:
-            return None
+            return _by_its_part(thing)
     module, name, key = *holder, id(thing)
 
     def found() -> Any:
@@ -235,3 +255,17 @@ def _reference(thing: Any, holder: tuple[str, str] | None) -> Callable[[], Any] 
         return value if id(value) == key else None
 
     return found
+
+
+def _by_its_part(thing: Any) -> Callable[[], Any] | None:
+    """Return a function that finds the object by a part that it stores, while both are alive."""
+    key, kind = id(thing), type(thing)
+    for part in stored(thing).values():
+        with suppress(TypeError):
+            ref = weakref.ref(part)
+            return lambda: next((o for o in _referrers(ref()) if id(o) == key and type(o) is kind), None)
+    return None
+
+
+def _referrers(part: Any) -> list[Any]:
+    return gc.get_referrers(part) if part is not None else []

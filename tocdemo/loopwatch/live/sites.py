@@ -67,7 +67,7 @@ class Sites:
         depth = 0
         while frame is not None and depth < DEEPEST:
             code = frame.f_code
-            kind = self.kind(code.co_filename)
+            kind = _kind(code.co_filename)
             if kind == "project":
                 return code.co_filename, frame.f_lineno, code.co_name
             if kind == "runner":

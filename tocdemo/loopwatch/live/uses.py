@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from .culprit import culprit
-from .entries import UseEntry
+from .entries import ClientEntry, UseEntry
 from .ledger import Ledger
 
 _MARK = "_loopwatch_use"
@@ -26,8 +26,10 @@ class Uses:
         self._seen: dict[tuple[Any, ...], UseEntry] = {}
         self._busy = False
 
-    def note(self, loop: int, error: RuntimeError, frame: FrameType) -> None:
-        """Note that something of loop `loop` was used where it must not be.
+    def note(
+        self, loop: int, error: RuntimeError, frame: FrameType, refused: ClientEntry | None = None
+    ) -> None:
+        """Note that something of loop `loop` was used where it must not be; `refused` is it, if known.
 
         `error` is what the code will get; it is marked, so that `of` knows it again.
         """
@@ -35,7 +37,7 @@ class Uses:
             return
         self._busy = True
         try:
-            entry = self._entry(loop, error, frame)
+            entry = self._entry(loop, error, frame, refused)
             with suppress(AttributeError):  # a class with slots; its error is then found by its frames alone
                 setattr(error, _MARK, entry.number)
         finally:
@@ -46,7 +48,9 @@ class Uses:
         number = getattr(error, _MARK, None)
         return self.entries[number] if isinstance(number, int) and number < len(self.entries) else None
 
-    def _entry(self, loop: int, error: RuntimeError, frame: FrameType) -> UseEntry:
+    def _entry(
+        self, loop: int, error: RuntimeError, frame: FrameType, refused: ClientEntry | None
+    ) -> UseEntry:
         """Return a new entry; for one more use at the same place, the entry that this place has."""
         ledger = self._ledger
         key = (ledger.test, ledger.phase, loop, ledger.sites.nearest(frame))
@@ -54,18 +58,18 @@ class Uses:
         if entry is not None:
             entry.count += 1
             return entry
-        entry = self._seen[key] = self._new(loop, error, frame)
+        entry = self._seen[key] = self._new(loop, error, frame, refused)
         self.entries.append(entry)
         return entry
 
-    def _new(self, loop: int, error: RuntimeError, frame: FrameType) -> UseEntry:
+    def _new(self, loop: int, error: RuntimeError, frame: FrameType, refused: ClientEntry | None) -> UseEntry:
         ledger = self._ledger
         steps = ledger.sites.steps(frame)
         entry = ledger.running()
         running = entry.number if entry else None
         mine = tuple((s.file, s.line, s.function) for s in steps if ledger.sites.kind(s.file) == "project")
         elsewhere = threading.get_ident() != ledger.thread and not mine
-        found = culprit(ledger, steps, loop, running)
+        found = culprit(ledger, steps, loop, running, refused)
         return UseEntry(
             number=len(self.entries),
             test=ledger.test,

@@ -79,8 +79,8 @@ class _Holding:
         middle = self._spread(len(self.clients), self.CLIENT, height)
         right = self._spread(len(self.loops) + (None in self.loop_of.values()), self.LOOP, height)
         marks = list(self._titles())
-        client_y = {client.number: y for client, y in zip(self.clients, middle, strict=True)}
-        loop_y = dict(zip([*self.loops, None], [*right, 0], strict=False))
+        client_y = {client.number: y for client, y in zip(self.clients, middle)}
+        loop_y = dict(zip([*self.loops, None], [*right, 0]))
         marks += self._links(left, client_y, loop_y)
         marks += self._boxes(left, client_y, loop_y)
         title = f"Who holds what, {self.moment}"
@@ -106,7 +106,7 @@ class _Holding:
     def _titles(self) -> Iterator[str]:
         yield text(self.LEFT[0], 14, f"{self.moment[0].upper()}{self.moment[1:]}:")
         heads = ("names", "client objects", "event loops")
-        for (x, _), words in zip((self.LEFT, self.MIDDLE, self.RIGHT), heads, strict=True):
+        for (x, _), words in zip((self.LEFT, self.MIDDLE, self.RIGHT), heads):
             yield text(x, 36, words, fill=FAINT)
 
     def _links(self, left: dict, client_y: dict, loop_y: dict) -> Iterator[str]:

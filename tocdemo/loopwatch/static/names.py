@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import Union
 
 from .sources import dotted
 
-Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
+Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NESTED = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
 
@@ -89,8 +89,8 @@ def defaults(function: Function) -> Iterator[tuple[str, ast.expr]]:
     """Yield each parameter that has a default, with it."""
     args = function.args
     positional = [*args.posonlyargs, *args.args]
-    for parameter, value in zip(reversed(positional), reversed(args.defaults), strict=False):
+    for parameter, value in zip(reversed(positional), reversed(args.defaults)):
         yield parameter.arg, value
-    for parameter, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+    for parameter, default in zip(args.kwonlyargs, args.kw_defaults):
         if default is not None:
             yield parameter.arg, default

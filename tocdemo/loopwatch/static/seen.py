@@ -162,7 +162,9 @@ class Seen:
                     if target is not None and target.full in self.kept:
                         return target.full
                 if isinstance(value, ast.Subscript):
-                    target = self._seen(function, value.value)
+                    while isinstance(value, ast.Subscript):  # SERVICES[kind][name]
+                        value = value.value
+                    target = self._seen(function, value)
                     if target is not None and target.root in self.kept:
                         return target.root
                 if isinstance(value, ast.Call):

@@ -9,10 +9,15 @@ from __future__ import annotations
 import configparser
 import os
 import shlex
-import tomllib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest itself needs it on these
 
 SCOPES = ("function", "class", "module", "package", "session")
 NEWEST = (1, 5)  # what is assumed where no pytest-asyncio is installed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_TRIES = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11
 CATCHES_ALL = {"Exception", "BaseException", "RuntimeError"}
 
 
@@ -58,7 +59,7 @@ class Source:
                 for alias in node.names:
                     origin = Origin("imported", node.lineno, source, alias.name, written)
                     found[alias.asname or alias.name] = origin
-            elif isinstance(node, ast.Assign | ast.AnnAssign):
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
                 for target in assigned_names(node):
                     found[target] = Origin("assigned", node.lineno)
             elif isinstance(node, _DEFINITIONS):
@@ -85,7 +86,7 @@ class Source:
     def _chains(self) -> list[tuple[int, int, list[str]]]:
         found = []
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Name | ast.Attribute) and (chain := dotted(node)):
+            if isinstance(node, (ast.Name, ast.Attribute)) and (chain := dotted(node)):
                 found.append((node.lineno, node.end_lineno or node.lineno, chain))
         return sorted(found, key=lambda entry: -len(entry[2]))
 
@@ -99,7 +100,7 @@ class Source:
         """Every function of the file by its name, in the order of the lines."""
         found: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 found.setdefault(node.name, []).append(node)
         return found
 
@@ -145,7 +146,7 @@ def assigned_names(node: ast.Assign | ast.AnnAssign) -> Iterator[str]:
     """Yield the plain names to which the statement assigns."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     for target in targets:
-        for part in target.elts if isinstance(target, ast.Tuple | ast.List) else [target]:
+        for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
             if isinstance(part, ast.Name):
                 yield part.id
 
@@ -164,12 +165,12 @@ def _module_level(tree: ast.AST) -> Iterator[ast.stmt]:
 def _guards(tree: ast.AST) -> Iterator[tuple[int, int, int]]:
     """Yield (first line, last line, line of the handler) of each block whose RuntimeErrors end there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Try | ast.TryStar):
+        if isinstance(node, _TRIES):
             for handler in node.handlers:
                 if _catches(handler) and not _reraises(handler):
                     yield node.body[0].lineno, node.body[-1].end_lineno or 0, handler.lineno
                     break
-        elif isinstance(node, ast.With | ast.AsyncWith):
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
                 call = item.context_expr
                 if isinstance(call, ast.Call) and (dotted(call.func) or [""])[-1] == "suppress":

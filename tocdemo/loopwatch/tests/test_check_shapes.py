@@ -10,12 +10,13 @@ from tocdemo.loopwatch.static.check import check
 from tocdemo.loopwatch.static.rules.catalogue import RULES
 
 from .shapes import Shape, write
+from .shapes.hidden import SHAPES as HIDDEN
 from .shapes.kept import SHAPES as KEPT
 from .shapes.places import SHAPES as PLACES
 from .shapes.ways import SHAPES as WAYS
 
 INSTALLED = {"pytest-asyncio": "1.5.0"}
-SHAPES = [pytest.param(shape, id=shape.name) for shape in (*KEPT, *PLACES, *WAYS)]
+SHAPES = [pytest.param(shape, id=shape.name) for shape in (*KEPT, *HIDDEN, *PLACES, *WAYS)]
 
 
 def found(shape: Shape, folder) -> list[tuple[str, str, int]]:
@@ -46,7 +47,9 @@ def test_the_example_of_each_rule_is_found_and_its_right_one_is_not(rule, tmp_pa
 
 
 def test_every_rule_that_finds_something_is_in_the_list():
-    marked = {rule for shape in (*KEPT, *PLACES, *WAYS) for rule in re.findall(r"!([\w-]+)", shape.wrong)}
+    marked = {
+        rule for shape in (*KEPT, *HIDDEN, *PLACES, *WAYS) for rule in re.findall(r"!([\w-]+)", shape.wrong)
+    }
     assert marked <= {rule.name for rule in RULES}
 
 

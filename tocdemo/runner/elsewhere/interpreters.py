@@ -64,8 +64,7 @@ def find(path: Path) -> Path | None:
     """Return the Python of the environment that belongs to the project at `path`, if it has one of its own.
 
     The nearest `.venv`, `venv` or `env` counts, upwards to the root of the repository; else the environment
-    that Poetry keeps elsewhere for a project with a `poetry.lock`. None, too, when it is the one that runs
-    now.
+    that Poetry keeps elsewhere for a project of its own. None, too, when it is the one that runs now.
     """
     project = project_of(path.resolve())
     for folder in _upwards(project):
@@ -97,7 +96,7 @@ def _is_ours(folder: Path) -> bool:
 def _of_poetry(project: Path) -> Path | None:
     """Ask Poetry, which keeps environments in a folder of its own by default (`poetry env info`)."""
     poetry = shutil.which("poetry")
-    if poetry is None or not (project / "poetry.lock").is_file():
+    if poetry is None or not _is_poetrys(project):
         return None
     try:
         command = [poetry, "env", "info", "--executable", "--no-ansi"]
@@ -111,6 +110,13 @@ def _of_poetry(project: Path) -> Path | None:
     python = Path(done.stdout.strip().rpartition("\n")[2])
     is_own = python.is_file() and not _is_ours(python.parent.parent)
     return python if done.returncode == 0 and is_own else None
+
+
+def _is_poetrys(project: Path) -> bool:
+    settings = project / "pyproject.toml"
+    if (project / "poetry.lock").is_file():
+        return True
+    return settings.is_file() and "[tool.poetry" in settings.read_text(encoding="utf-8", errors="replace")
 
 
 def named(python: str | Path) -> Path:

@@ -306,6 +306,9 @@ def test_poetry_is_asked_where_it_keeps_an_environment(tmp_path, monkeypatch):
     assert interpreters.find(project) is None, "it is not Poetry's"
     (project / "poetry.lock").touch()
     assert interpreters.find(project) == elsewhere
+    (project / "poetry.lock").unlink()
+    (project / "pyproject.toml").write_text("[tool.poetry]\n")
+    assert interpreters.find(project) == elsewhere
     program(tmp_path / "bin" / "poetry", "import sys\nsys.exit('no environment yet')")
     assert interpreters.find(project) is None
 

@@ -80,6 +80,11 @@ def _operator(name: str, operand: Any, siblings: Document) -> Condition:
     if make is not None:
         return make(operand)
     if name == "$regex":
+        if isinstance(operand, Regex) and operand.flags and "$options" in siblings:
+            first = next(each for each in siblings if each in ("$regex", "$options"))
+            raise CommandError(
+                51075 if first == "$regex" else 51074, "options set in both $regex and $options"
+            )
         return any_item(regex(operand, siblings.get("$options", "")))
     if name == "$options":
         if "$regex" not in siblings:

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CommandError
 from .values import MISSING, Document
 
-_MAX_ARRAY = 1_000_000  # `{"$set": {"a.1500000": 0}}` would fill the array up with nulls
+_MAX_ARRAY = 1_500_000  # `{"$set": {"a.1500001": 0}}` is refused: it would fill the array up with nulls
 
 
 def child(holder: Any, part: str | int) -> Any:

@@ -123,6 +123,8 @@ def regex(pattern: Any, options: str) -> Predicate:
         flags, pattern = int(pattern.flags) & ~re.UNICODE, pattern.pattern
     if not is_text(pattern) or not is_text(options):
         raise CommandError(2, "$regex and $options have to be strings")
+    if "\0" in pattern:
+        raise CommandError(51109, "Regular expression cannot contain an embedded null byte")
     flags |= regex_flags(options)
     try:
         compiled = re.compile(pattern, flags & ~re.LOCALE)
@@ -131,7 +133,7 @@ def regex(pattern: Any, options: str) -> Predicate:
     own = (50, pattern, flags)
 
     def test(value: Any) -> bool:
-        if isinstance(value, str):
+        if is_text(value):
             return compiled.search(value) is not None
         return isinstance(value, Regex | re.Pattern) and order_key(value) == own
 

@@ -100,11 +100,28 @@ def _check_rename(path: str, operand: Any) -> None:
 
 
 def _rename(document: Document, path: str, operand: Any) -> None:
-    holder, last = container(document, path, create=False)
-    if isinstance(holder, list):
-        raise CommandError(2, f"The source field '{path}' of $rename cannot be an array element")
+    holder = _renamed_holder(document, path, "source")
+    last = path.rpartition(".")[2]
     if holder is not None and last in holder:
+        _renamed_holder(document, operand, "destination")
         set_path(document, operand, holder.pop(last))
+
+
+def _renamed_holder(document: Document, path: str, which: str) -> Document | None:
+    """The document that has a path's last part, None if the way to it is not there. No way goes through an
+    array, nor from a source through a plain value.
+    """
+    holder: Any = document
+    for part in path.split(".")[:-1]:
+        holder = holder.get(part, MISSING)
+        if isinstance(holder, list):
+            raise CommandError(2, f"The {which} field cannot be an array element: '{path}'")
+        if holder is MISSING:
+            return None
+        if not isinstance(holder, dict):
+            where = f"cannot use the part ({part} of {path}) to traverse the element"
+            raise CommandError(28, f"{where} ({{{part}: {holder!r}}})")
+    return holder
 
 
 def _check_current_date(path: str, operand: Any) -> None:

@@ -185,17 +185,18 @@ def _check_operators(update: Document) -> list[str]:
             message = f"Modifiers operate on fields but we found type {type(fields).__name__} instead"
             raise CommandError(9, f"{message}. For example: {{$mod: {{<field>: ...}}}}")
         for path, operand in fields.items():
-            if "" in path.split("."):
-                raise CommandError(
-                    56, f"The update path '{path}' contains an empty field name, which is not allowed."
-                )
+            renamed = operator == "$rename" and isinstance(operand, str)
+            for place in (path, operand) if renamed else (path,):
+                if "" in place.split("."):
+                    message = f"The update path '{place}' contains an empty field name, which is not allowed."
+                    raise CommandError(56, message)
             if path.startswith("$"):
                 raise CommandError(
                     52, f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage."
                 )
             if operator in CHECKS:
                 CHECKS[operator](path, operand)
-            paths += [path, operand] if operator == "$rename" and isinstance(operand, str) else [path]
+            paths += [path, operand] if renamed else [path]
     if len(paths) > 1:
         paths.sort(key=lambda path: path.split("."))
     for one, other in itertools.pairwise(paths):

@@ -92,10 +92,3 @@ def test_a_part_of_an_id_is_enough_for_an_update_and_none_for_a_replacement(clie
         for update in (*STYLES, {}):
             with pytest.raises(WriteError):
                 upserted(client, query, update)
-
-
-def test_a_rename_to_itself_is_refused(client):
-    """The operator "$rename" in MongoDB's manual: the new name must differ."""
-    with pytest.raises(WriteError, match="must differ") as caught:
-        client.d.c.update_one({}, {"$rename": {"a": "a"}})
-    assert caught.value.code == 2

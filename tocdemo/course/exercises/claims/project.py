@@ -17,6 +17,7 @@ from .evidence import PRESENT, Evidence
 from .script import patching_line
 
 LIMIT = 45.0  # seconds: the tests run a dozen times, or once with each lie
+_DRIVERS = {"Motor": "Motor", "async": "PyMongo's AsyncMongoClient"}  # by what their clients call themselves
 BY_FILE = "project-files-any-order"  # the claim of an exercise whose tests may rely on a file's fixtures
 _WAYS = (trials.AGAIN, trials.REVERSED, trials.SHUFFLED)
 
@@ -60,17 +61,13 @@ def notice(evidence: Evidence) -> list[Part]:
     if evidence.said:
         return [Part(False, "not tried yet: whether they still notice when something goes wrong.")]
     version = {**evidence.start, **course_texts.solved(evidence.exercise)}
-    noticed, fields = _noticed_in(tuple(sorted(version.items())))
-    seen = evidence.once("noticing", fields=fields, limit=LIMIT)
+    driver = "async" if any("AsyncMongoClient" in text for text in evidence.start.values()) else "Motor"
+    noticed, fields = _noticed_in(tuple(sorted(version.items())), driver)
+    seen = evidence.once("noticing", fields=fields, driver=driver, limit=LIMIT)
     told = [note for note in seen.notes if note["what"] == "told"]
     if not any(note["heard"] for note in told):
-        return [
-            Part(
-                False,
-                "no test reaches the database through an async client any more.",
-                evidence.exercise.files[0],
-            )
-        ]
+        sentence = f"no test reaches the database through {_DRIVERS[driver]} any more."
+        return [Part(False, sentence, evidence.exercise.files[0])]
     own = _noticed(told)
     unnoticed = sorted(pair for pair in noticed if pair not in own)
     first = {name: lie for name, lie in reversed(unnoticed)}
@@ -79,10 +76,12 @@ def notice(evidence: Evidence) -> list[Part]:
 
 
 @cache
-def _noticed_in(files: tuple[tuple[str, str], ...]) -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
+def _noticed_in(
+    files: tuple[tuple[str, str], ...], driver: str
+) -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
     """Return which tests of a project notice which lies, and the names of the fields that it reads."""
     with sources.copied(dict(files)) as copy:
-        seen = helper.ask("noticing", copy, limit=LIMIT, fields=None)
+        seen = helper.ask("noticing", copy, limit=LIMIT, fields=None, driver=driver)
     if seen.ended:
         raise LookupError(f"the course's own version was not tried to its end: {seen.ended}")
     told = [note for note in seen.notes if note["what"] == "told"]

@@ -1,7 +1,7 @@
 """The question of what a project's tests notice: each runs again and again, each time with another lie.
 
 The lies are told between a driver and its network (PyMongo 4.20, below Motor, too), so they need no knowledge
-of the project: what it writes is lost, what it reads is altered. A client that is not async hears the truth.
+of the project: what it writes is lost, what it reads is altered. A client of another driver hears the truth.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,9 +27,12 @@ _ASYNC_COLLECTION: Any = AsyncCollection
 _ASYNC_CURSOR: Any = AsyncCursor
 
 
-def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None) -> None:
-    """Run the tests below `folder` with each lie. `fields` are altered one by one; without these, all are."""
-    liar = _Liar()
+def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None, driver: str) -> None:
+    """Run the tests below `folder` with each lie. `fields` are altered one by one; without these, all are.
+
+    `driver` is what the clients that hear lies call themselves: "Motor", or "async", as PyMongo's own do.
+    """
+    liar = _Liar(driver)
     liar.install()
     if fields is None:
         with fresh.as_before(folder):
@@ -45,9 +48,10 @@ def look(folder: Path, notes: Notes, *, fields: Sequence[str] | None) -> None:
 class _Liar:
     """Stands between the drivers and the database; tells `lie` while it is set, and the truth else."""
 
-    def __init__(self) -> None:
+    def __init__(self, driver: str) -> None:
+        self.driver = driver
         self.lie = TRUTH
-        self.heard = False  # whether an async client has asked for anything since the test began
+        self.heard = False  # whether such a client has asked for anything since the test began
         self.fields: set[str] = set()  # of all that was read
 
     def install(self) -> None:
@@ -121,7 +125,7 @@ class _Liar:
 
     def _hears(self, client: Any) -> str:
         driver = client.options.pool_options.metadata["driver"]["name"].split("|")
-        if "Motor" not in driver and "async" not in driver:
+        if self.driver not in driver:
             return TRUTH
         self.heard = True
         if self.lie == BROKEN:

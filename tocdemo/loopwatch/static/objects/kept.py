@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..names import FUNCTIONS, body, called, defaults, last_name, walk
-from ..project import Def, File, Project, Rebinding
+from ..project import Def, File, Project, Rebinding, Target
 from ..sources import assigned_names, dotted
 from .things import Thing, Things
 
@@ -79,6 +79,7 @@ def find_kept(project: Project, things: Things) -> list[Kept]:
         for function in file.defs.values():
             found += _defaults(function, things)
             found += _cached(function, things)
+            found += _decorated(function, project, things)
     found += _lazy(project, things)
     known = {kept.root for kept in found}
     return found + [kept for kept in _later(project, things) if kept.root not in known]
@@ -112,8 +113,7 @@ def _class_bodies(file: File, things: Things) -> Iterator[Kept]:
 def _singletons(file: File, things: Things) -> Iterator[Kept]:
     """What the one instance of a class holds, that `__new__` makes once."""
     for owner in file.classes.values():
-        new = file.defs.get(f"{owner.name}.__new__")
-        if new is None or not any(isinstance(n, ast.If) and _sets_class(n) for n in body(new.node)):
+        if not _is_single(file, owner, things.project):
             continue
         for name, thing in things.fields(file, owner).items():
             root = f"{file.module}.{owner.name}().{name}"
@@ -121,12 +121,47 @@ def _singletons(file: File, things: Things) -> Iterator[Kept]:
             yield Kept(root, f"{owner.name}().{name}", CACHE, thing.file, thing.line, thing)
 
 
-def _sets_class(node: ast.AST) -> bool:
-    """Whether an attribute of `cls` is set below the node."""
+def _is_single(file: File, owner: ast.ClassDef, project: Project) -> bool:
+    """Whether the class has one instance: its `__new__` fills an attribute once, or its metaclass's call."""
+    makers = [file.defs.get(f"{owner.name}.__new__")]
+    for keyword in owner.keywords:
+        target = project.target(file, keyword.value) if keyword.arg == "metaclass" else None
+        if target is not None and target.is_class:
+            makers.append(target.file.defs.get(f"{target.name}.__call__"))
     return any(
-        isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and (dotted(n) or [""])[0] == "cls"
+        isinstance(node, ast.If) and _sets_class(node)
+        for maker in makers
+        if maker is not None
+        for node in body(maker.node)
+    )
+
+
+def _sets_class(node: ast.AST) -> bool:
+    """Whether an attribute of `cls`, or an item of one, is set below the node."""
+    return any(
+        isinstance(n, (ast.Attribute, ast.Subscript))
+        and isinstance(n.ctx, ast.Store)
+        and (dotted(n.value if isinstance(n, ast.Subscript) else n) or [""])[0] == "cls"
         for n in walk(node)
     )
+
+
+def _made_by_decorator(target: Target, things: Things) -> Thing | None:
+    if target.function is not None:
+        return things.given(target.function)
+    owner = target.class_ if target.is_class else None
+    return next(iter(things.fields(target.file, owner).values()), None) if owner is not None else None
+
+
+def _decorated(function: Def, project: Project, things: Things) -> Iterator[Kept]:
+    """What a decorator of the project made once, and the function that it gave back has in its closure."""
+    for decorator in function.node.decorator_list if function.owner is None else ():
+        target = project.target(function.file, called(decorator))
+        thing = _made_by_decorator(target, things) if target is not None else None
+        if thing is not None and not thing.kept:
+            root, name = function.name, function.node.name
+            thing = replace(thing, kept=root, via=thing.via or last_name(called(decorator)))
+            yield Kept(root, name, MODULE, function.file, decorator.lineno, thing)
 
 
 def _defaults(function: Def, things: Things) -> Iterator[Kept]:

@@ -169,6 +169,7 @@ _MAKERS = (
     Maker("nats.aio.client.Client", "nats-py", "client", USED, "nats-py 2.16.0, aio/client.py"),
     Maker("aio_pika.connect_robust", "aio-pika", "connection", MADE, "aio-pika 10.2.1, robust_connection.py"),
     Maker("aio_pika.connect", "aio-pika", "connection", MADE, "aio-pika 10.2.1, connection.py"),
+    Maker("aiorwlock.RWLock", "aiorwlock", "lock", USED, "aiorwlock 1.5.1, __init__.py: _get_loop"),
     Maker("aiomqtt.Client", "aiomqtt", "client", MADE, "aiomqtt 2.5.1, client.py: Client.__init__", True),
 )
 MAKERS = {maker.name: maker for maker in _MAKERS}

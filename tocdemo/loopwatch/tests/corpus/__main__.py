@@ -66,8 +66,10 @@ def _line(verdict: Verdict) -> str:
     marks = "".join("+" if green else "-" for green in verdict.followed) or "none"
     said = "recognised" if verdict.recognised else "NOT recognised"
     named = "named" if verdict.named else "not named"
+    found = "found" if verdict.found else "not found"
     needs = f"; {' '.join(verdict.case.environment)}" if verdict.case.environment else ""
-    return f"{verdict.case.name:<34} {said:<15} {named:<10} advice {marks:<5} {verdict.case.report}{needs}"
+    words = f"{said:<15} {named:<10} advice {marks:<5} check {found:<10}"
+    return f"{verdict.case.name:<34} {words} {verdict.case.report}{needs}"
 
 
 def _print(verdict: Verdict, verbose: bool) -> None:
@@ -84,8 +86,10 @@ def _table(verdicts: list[Verdict]) -> Iterator[str]:
     yield f"an advice, followed, makes the suite green: {sum(v.green for v in failing)} {of}"
     yield f"advice that stays red, or runs fewer tests: {sum(v.red for v in failing)}"
     yield f"said what is false: {sum(bool(v.false) for v in failing)}"
+    yield f"check finds it by reading: {sum(bool(v.found) for v in failing)} {of}"
     healthy = [verdict for verdict in verdicts if verdict.case.kind == "healthy"]
-    yield f"explanations in {len(healthy)} healthy: {sum(len(v.first.explanations) for v in healthy)}"
+    said = sum(len(v.first.explanations) for v in healthy), sum(len(v.found) for v in healthy)
+    yield f"explanations and findings in {len(healthy)} healthy: {said[0]} and {said[1]}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocdemo.loopwatch.static.check import check
+from tocdemo.loopwatch.static.findings import Finding
+
 from ..projects import Http, Redis, line_server
 from .case import Case
 from .follow import alternatives, follow
@@ -26,12 +29,17 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a case went. `followed` has, for each alternative, whether it led to green with every test run."""
+    """How a case went.
+
+    `followed` has, for each alternative, whether it led to green with every test run; `found` is what `check`
+    says of the project, which it only reads.
+    """
 
     case: Case
     first: Ran
     followed: tuple[bool, ...]
     advised: tuple[str, ...]
+    found: tuple[Finding, ...] = ()
 
     @property
     def recognised(self) -> bool:
@@ -98,7 +106,16 @@ def trial(case: Case, folder: Path, python: Path | None = None) -> Verdict:
         made = follow(copy, advice)
         again = _run(copy, case, python) if made else None
         followed.append(again is not None and (again.passed, again.failed) == (case.tests, 0))
-    return Verdict(case, first, tuple(followed), tuple(advised))
+    versions = {name: number for name, number in _pinned(case.environment)}
+    found = check(_laid_out(case, folder / "read"), installed=versions or None)
+    return Verdict(case, first, tuple(followed), tuple(advised), tuple(found))
+
+
+def _pinned(requirements: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for requirement in requirements:
+        name, _, number = requirement.partition("==")
+        if number:
+            yield name, number
 
 
 def _laid_out(case: Case, folder: Path) -> Path:
