@@ -18,18 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tocdemo import bootstrap
+from tocdemo.benchmarks import BENCHMARKS
 from tocdemo.bootstrap import locking, pythons, streams
 from tocdemo.errors import TocdemoError
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = {
-    "server": "tocdemo.benchmarks.server",
-    "loopwatch": "tocdemo.benchmarks.loopwatch",
-    "lab": "tocdemo.benchmarks.lab",
-    "explorer": "tocdemo.benchmarks.explorer",
-    "watching": "tocdemo.benchmarks.watching",
-    "hub": "tocdemo.benchmarks.hub",
-}
 
 
 # --- the course --------------------------------------------------------------------------------------------
