@@ -35,14 +35,8 @@ def start(argv: list[str]) -> int:
         "--port", type=_port, help="listen on this port (default: the first free one from 8888 on)"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
-    parser.add_argument(
-        "--prepare",
-        action="store_true",
-        help="bring your copies of the lessons up to date, and start nothing",
-    )
-    parser.add_argument(
-        "--run", nargs=argparse.REMAINDER, help="prepare, and become this command, such as a hub's server"
-    )
+    parser.add_argument("--prepare", action="store_true", help="renew your copies of the lessons, no more")
+    parser.add_argument("--run", nargs=argparse.REMAINDER, help="prepare, and become this command of a hub")
     options, further = parser.parse_known_args(argv)
     begin = time.time()
     from tocdemo.course import copies, jupyter, lessons, progress
