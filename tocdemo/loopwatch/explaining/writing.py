@@ -132,7 +132,9 @@ def attribute_lines(source: Source, path: list[str]) -> list[int]:
     """Return the lines that set an attribute whose name ends so: `app.state.pool = …`, `self.pool = …`."""
     found = []
     for node in ast.walk(source.tree):
-        for target in _flat(node.targets) if isinstance(node, ast.Assign) else ():
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in _flat(node.targets):
             chain = dotted(target) or []
             if len(chain) > 1 and (chain[-len(path) :] == path or chain == ["self", path[-1]]):
                 found.append(node.lineno)
