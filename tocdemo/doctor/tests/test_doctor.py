@@ -64,7 +64,7 @@ def test_paths_name_no_user(monkeypatch):
 
 def test_an_old_python_is_not_ready(monkeypatch):
     assert checks.python().state == "ready"
-    monkeypatch.setattr(checks.platform, "python_version", lambda: "3.10.13")
+    monkeypatch.setattr(checks.platform, "python_version", lambda: "3.6.15")
     assert checks.python().state == "not ready"
 
 
