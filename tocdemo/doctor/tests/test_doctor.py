@@ -70,7 +70,7 @@ def test_an_old_python_is_not_ready(monkeypatch):
 
 
 def test_the_python_that_the_course_needs_is_that_of_the_set_up():
-    assert checks.PYTHON_NEEDED == ">={}.{}".format(*OLDEST)
+    assert ">={}.{}".format(*OLDEST) == checks.PYTHON_NEEDED
 
 
 def test_a_package_that_is_not_as_pinned_is_named(monkeypatch):
