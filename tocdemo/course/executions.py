@@ -42,8 +42,11 @@ def all_of(
             on_progress(f"running {lesson.slug}")
         return executed(root, lesson)
 
-    with ThreadPoolExecutor(2) as pool:
+    pool = ThreadPoolExecutor(2)
+    try:
         return dict(zip([each.slug for each in lessons], pool.map(one, lessons), strict=True))
+    finally:  # after an error, or Ctrl-C, those that still wait do not begin
+        pool.shutdown(cancel_futures=True)
 
 
 def executed(root: Path, lesson: Lesson) -> NotebookNode:

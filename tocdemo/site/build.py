@@ -12,6 +12,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 from sphinx.util.console import nocolor
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from tocdemo.course import executions
 from tocdemo.errors import CannotRun, CourseError
@@ -129,10 +130,12 @@ def _run_sphinx(source: Path, made: Path, doctrees: Path) -> list[str]:
     """Let Sphinx make the pages; return what it warned of, a line each."""
     nocolor()
     warnings = io.StringIO()
+    settings = dict(SETTINGS)
     try:
-        Sphinx(
-            source, None, made, doctrees, "html", confoverrides=dict(SETTINGS), status=None, warning=warnings
-        ).build()
+        with patch_docutils(None), docutils_namespace():
+            Sphinx(
+                source, None, made, doctrees, "html", confoverrides=settings, status=None, warning=warnings
+            ).build()
     except SphinxError as error:
         warnings.write(f"{error}\n")
     finally:

@@ -23,6 +23,7 @@ PANEL = (
 _ANCHOR = re.compile(r"<a\s+href=([\"'])(?P<to>[^\"']*)\1[^>]*>(?P<text>.*?)</a>", re.DOTALL)
 _TO_WORKSPACE = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<to>\.\./workspace/[^)\s]+)\)")
 _TO_CELL = re.compile(r"\[↑\]\((?P<slug>\w+)\.ipynb#cell-id=(?P<cell>[\w-]+)[^)]*\)")
+_SMALL_HEADING = re.compile(r"\A#### ")  # small in a notebook; a page's outline has no gaps
 _HIDDEN = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
 
 
@@ -33,7 +34,7 @@ def page(lesson: Lesson, executed: NotebookNode, addresses: Addresses) -> str:
     for cell in shown.cells:
         if cell.cell_type == "markdown":
             text = _TO_WORKSPACE.sub(lambda link: _file_link(link, lesson), cell.source)
-            cell.source = _TO_CELL.sub(_cell_link, text)
+            cell.source = _SMALL_HEADING.sub("## ", _TO_CELL.sub(_cell_link, text))
             continue
         hidden = [tag for key, tag in _HIDDEN.items() if cell.metadata.get("jupyter", {}).get(key)]
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *hidden]

@@ -5,7 +5,7 @@ are, and not how Sphinx makes them.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -23,6 +23,7 @@ from .reference_pages import Command
 
 FRONT = Path(__file__).with_name("front.md")
 _TEXTS = ("CONTRIBUTING.md", "tocdemo/server/README.md", "tocdemo/loopwatch/README.md")
+_TO_LESSON = re.compile(r"\]\((?P<slug>\w+)\.md\b")
 _MAP_ROW = re.compile(r"^\| \[[^\]]*\]\((?P<slug>\w+)\.md\) \|[^|]*\| (?P<learned>.*) \|$", re.MULTILINE)
 _MAP_ASIDE = re.compile(
     r"\n- \[[^\]]*\]\((?P<slug>\w+)\.md\),\s[^,]*,\s(?P<learned>.+?)(?=\n- |\n\n)", re.DOTALL
@@ -59,9 +60,19 @@ def texts(
     pages |= {f"lab/{verb}.md": reference_pages.verb_page(verb, verbs) for verb in lab.VERBS}
     known = reference_pages.commands(commands, tuple(handed_on))
     pages |= {f"commands/{name}.md": text for name, text in known.items()}
-    pages |= {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in others}
+    pages |= {
+        path.relative_to(root).as_posix(): _to_notebooks(path.read_text(encoding="utf-8"), written)
+        for path in others
+    }
     pages["tocdemo/loopwatch/rules.md"] = reference_pages.rules_page(listing())
     return pages | {"index.md": _front(lessons, written, _minutes(root, written), pages, addresses)}
+
+
+def _to_notebooks(text: str, lessons: Collection[str]) -> str:
+    """Return a text whose links to lessons' texts lead to their notebooks: those have the pages."""
+    return _TO_LESSON.sub(
+        lambda link: f"](../notebooks/{link['slug']}.ipynb" if link["slug"] in lessons else link[0], text
+    )
 
 
 def _minutes(root: Path, written: Mapping[str, str]) -> dict[str, int]:

@@ -90,3 +90,17 @@ def test_several_are_told_of_when_they_have_to_run(root):
     assert set(executions.all_of(root, [LESSON], told.append)) == {"01_x"}
     executions.all_of(root, [LESSON], told.append)
     assert told == ["running 01_x"]
+
+
+def test_after_one_that_fails_those_that_wait_do_not_begin(root, monkeypatch):
+    begun = []
+
+    def fails(_root, lesson):
+        begun.append(lesson.slug)
+        raise CourseError("it failed")
+
+    monkeypatch.setattr(executions, "executed", fails)
+    monkeypatch.setattr(executions, "_file", lambda root, _: root / "none")
+    with pytest.raises(CourseError, match="it failed"):
+        executions.all_of(root, [replace(LESSON, slug=f"{number:02}_x") for number in range(200)])
+    assert len(begun) < 200

@@ -131,3 +131,12 @@ def test_the_front_page_has_words_for_each_lesson():
         assert all(f"exercises/{each.name}.md" in row for each in lesson.exercises)
     assert "set `repository`" in front
     assert "mybinder" in sources._front(all_of, written, minutes_of, {}, REPOSITORY)
+
+
+def test_a_text_beside_the_lessons_leads_to_their_pages():
+    text = "[one](01_alone_and_together.md), [two](01_alone_and_together.md#why), [the report](the_report.md)"
+    assert sources._to_notebooks(text, {"01_alone_and_together"}) == (
+        "[one](../notebooks/01_alone_and_together.ipynb), "
+        "[two](../notebooks/01_alone_and_together.ipynb#why), "
+        "[the report](the_report.md)"
+    )
