@@ -17,7 +17,7 @@ from . import locks
 from .words import OLDEST, last_error
 
 COMMAND = "python3 -m tocdemo lock"
-GROUPS = ("dev", "versions")
+GROUPS = ("dev", "site", "versions")
 
 
 def make(root: str, upgrade: bool = False) -> "list[str]":

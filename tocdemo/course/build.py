@@ -116,13 +116,13 @@ def measure(root: Path, slugs: Sequence[str] = ()) -> int:
     if unknown:
         raise CourseError(f"{MANIFEST} names no lesson {', '.join(sorted(unknown))}")
     seconds = {lesson.slug: recorded.get(lesson.slug, 0.0) for lesson in lessons}
+    where = f"Python {platform.python_version()}, {platform.system()}, {datetime.now():%Y-%m-%d}"
     for lesson in lessons:
         if not slugs or lesson.slug in slugs:
             seconds[lesson.slug] = _seconds(notebook_text(root, lesson, lessons, seconds))
             print(f"{lesson.slug}: {seconds[lesson.slug]:.1f} s", flush=True)
-    done = {slug: value for slug, value in seconds.items() if value}
-    where = f"Python {platform.python_version()}, {platform.system()}, {datetime.now():%Y-%m-%d}"
-    sources.write_file(root / minutes.SECONDS, minutes.record_text(done, where))
+            done = {slug: value for slug, value in seconds.items() if value}
+            sources.write_file(root / minutes.SECONDS, minutes.record_text(done, where))
     return 0
 
 

@@ -163,7 +163,7 @@ _TRIED = (("client", "io_loop="), ("client", "client.io_loop"), ("cursor", "to_l
 async def _try(kind: Any, uri: str) -> dict[str, str]:
     client = kind(uri)
 
-    async def with_loop() -> None:
+    async def with_loop() -> Any:
         await _awaited(kind(uri, io_loop=asyncio.get_running_loop()).close())
 
     async def value() -> Any:

@@ -143,7 +143,8 @@ def test_the_lock_is_made_for_every_system_from_the_pins_and_from_what_builds_th
     uv.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(uv))
     made = locking.make(str(tmp_path))
-    assert [Path(path).name for path in made] == ["course.txt", "dev.txt", "versions.txt", "wheels.json"]
+    names = ["course.txt", "dev.txt", "site.txt", "versions.txt", "wheels.json"]
+    assert [Path(path).name for path in made] == names
     assert (tmp_path / "locks/course.txt").read_text() == "pure==1.0\nbuilder>=1\n"
     calls = (tmp_path / "calls").read_text().splitlines()
     assert all("--universal --python-version 3.11" in call for call in calls)

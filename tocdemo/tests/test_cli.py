@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tocdemo import cli
+from tocdemo.cli import laboratory, parsing
 from tocdemo.course import jupyter, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +150,7 @@ def test_build_without_a_manifest_could_not_run(capsys, monkeypatch, tmp_path):
 
 def test_bench_hands_its_arguments_to_the_benchmark(monkeypatch):
     called = []
-    monkeypatch.setattr(cli, "_main_of", lambda module, argv: called.append((module, argv)) or 0)
+    monkeypatch.setattr(laboratory, "main_of", lambda module, argv: called.append((module, argv)) or 0)
     assert cli.main(["bench", "server", "--quick", "-h"]) == 0
     assert called == [("tocdemo.benchmarks.server", ["--quick", "-h"])]
 
@@ -200,7 +201,7 @@ def test_a_setting_of_python_is_no_obstacle(name, value):
 
 def test_without_docstrings_there_is_help_all_the_same():
     assert said([*PROGRESS[:1], "-OO", *PROGRESS[1:], "--help"]).stdout == said([*PROGRESS, "--help"]).stdout
-    cli._parser("any", lambda argv: 0)
+    parsing.parser_of("any", lambda argv: 0)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")

@@ -117,7 +117,11 @@ def linked(text: str, slug: str, named: Mapping[str, Source], order: list[str]) 
         other, _, cell = mark.rpartition(":")
         return f'<sup>[↑]({other or slug}.ipynb#cell-id={cell} "shown by a cell")</sup>'
 
-    return "".join(part if part.startswith("```") else _MARK.sub(link, part) for part in _FENCED.split(text))
+    parts = _FENCED.split(text)
+    return "".join(
+        part if part.startswith("```") else _MARK.sub(link, part).replace("</sup><sup>", "</sup> <sup>")
+        for part in parts
+    )
 
 
 def listed(named: Mapping[str, Source], order: list[str]) -> str:

@@ -266,7 +266,7 @@ def test_a_mark_becomes_a_link_and_the_sources_are_listed(project):
     source = "\n".join(cell.source for cell in built(project).cells)
     assert 'so.<sup>[↑](00_first.ipynb#cell-id=together "shown by a cell")</sup>' in source
     assert (
-        """rule.<sup>[1](https://example.org/rule "The 'rule'")</sup><sup>[↑](01_second.ipynb#cell-"""
+        """rule.<sup>[1](https://example.org/rule "The 'rule'")</sup> <sup>[↑](01_second.ipynb#cell-"""
         in source
     )
     assert '#### Sources\n\n1. [The "rule"](https://example.org/rule)' in source
