@@ -9,17 +9,9 @@ import shutil
 from pathlib import Path
 
 from tocdemo import bootstrap
+from tocdemo.benchmarks import BENCHMARKS
 
 from .parsing import main_of, parser_of
-
-BENCHMARKS = {
-    "server": "tocdemo.benchmarks.server",
-    "loopwatch": "tocdemo.benchmarks.loopwatch",
-    "lab": "tocdemo.benchmarks.lab",
-    "explorer": "tocdemo.benchmarks.explorer",
-    "watching": "tocdemo.benchmarks.watching",
-    "hub": "tocdemo.benchmarks.hub",
-}
 
 
 def run(argv: list[str]) -> int:

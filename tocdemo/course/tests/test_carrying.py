@@ -14,7 +14,7 @@ from tocdemo.errors import BadInput
 from tocdemo.subject import sources
 
 LESSON = "03_the_async_fixture"
-EDITED = "# mine\n" + sources.mended()[sources.CONFTEST]
+EDITED = "# mine\n" + sources.fixed()[sources.CONFTEST]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tocdemo import cli
+from tocdemo.bootstrap.words import OLDEST
 from tocdemo.doctor import checks, examining, hiding
 from tocdemo.doctor.findings import Finding, Findings
 from tocdemo.subject import workspace
@@ -66,6 +67,10 @@ def test_an_old_python_is_not_ready(monkeypatch):
     assert checks.python().state == "ready"
     monkeypatch.setattr(checks.platform, "python_version", lambda: "3.10.13")
     assert checks.python().state == "not ready"
+
+
+def test_the_python_that_the_course_needs_is_that_of_the_set_up():
+    assert ">={}.{}".format(*OLDEST) == checks.PYTHON_NEEDED
 
 
 def test_a_package_that_is_not_as_pinned_is_named(monkeypatch):

@@ -132,10 +132,10 @@ def attribute_lines(source: Source, path: list[str]) -> list[int]:
     """Return the lines that set an attribute whose name ends so: `app.state.pool = …`, `self.pool = …`."""
     found = []
     for node in ast.walk(source.tree):
-        for target in _flat(node.targets) if isinstance(node, ast.Assign) else ():
-            chain = dotted(target) or []
-            if len(chain) > 1 and (chain[-len(path) :] == path or chain == ["self", path[-1]]):
-                found.append(node.lineno)
+        if isinstance(node, ast.Assign):
+            chains = [dotted(target) or [] for target in _flat(node.targets)]
+            own = [chain for chain in chains if chain[-len(path) :] == path or chain == ["self", path[-1]]]
+            found += [node.lineno] if any(len(chain) > 1 for chain in own) else []
     return found
 
 

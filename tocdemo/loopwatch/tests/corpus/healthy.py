@@ -99,5 +99,6 @@ if __name__ == "__main__":
                 print(f"{each.package:<22} could not be had: {str(error.stderr)[-200:]}", flush=True)
                 continue
             same = "the same" if found.bare == found.watched else "NOT the same"
+            same = same if found.bare else "ran no test"
             print(f"{each.package:<22} {same}: {found.bare}; {found.watched}; {found.explanations} explained")
             sys.stdout.flush()
