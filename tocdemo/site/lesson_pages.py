@@ -24,6 +24,7 @@ _ANCHOR = re.compile(r"<a\s+href=([\"'])(?P<to>[^\"']*)\1[^>]*>(?P<text>.*?)</a>
 _TO_WORKSPACE = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<to>\.\./workspace/[^)\s]+)\)")
 _TO_CELL = re.compile(r"\[↑\]\((?P<slug>\w+)\.ipynb#cell-id=(?P<cell>[\w-]+)[^)]*\)")
 _SMALL_HEADING = re.compile(r"\A#### ")  # small in a notebook; a page's outline has no gaps
+_TO_NOTEBOOK = re.compile(r"\]\((?P<slug>\w+)\.ipynb")
 _HIDDEN = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
 
 
@@ -107,6 +108,8 @@ def _for_a_page(data: dict, lesson: Lesson) -> None:
     if WIDGET in data:
         data.clear()
         data["text/html"] = PANEL
+    if "text/markdown" in data:
+        data["text/markdown"] = _TO_NOTEBOOK.sub(r"](\g<slug>.html", data["text/markdown"])
     if "text/html" in data:
         data["text/html"] = _ANCHOR.sub(lambda link: _output_link(link, lesson), data["text/html"])
 

@@ -93,6 +93,11 @@ def test_links_to_the_workspace_lead_to_the_files_that_the_lesson_begins_with():
     assert "def motor_reinit_db(empty_database):" in files
 
 
+def test_links_of_an_output_in_markdown_lead_to_pages():
+    output = nbformat.v4.new_output("display_data", {"text/markdown": "see [04](04_io_loop.ipynb)"})
+    assert _page([output]).cells[3].outputs[0].data["text/markdown"] == "see [04](04_io_loop.html)"
+
+
 def test_a_page_says_how_the_lesson_is_opened():
     title = _page([]).cells[0].source
     assert "[Binder](https://mybinder.org/v2/gh/someone/tocdemo/main?urlpath=" in title
