@@ -72,7 +72,7 @@ def found():
         ),
         ({"a": {"$elemMatch": {"b": {"$ne": None}}}}, {"no_b_nulls", "some_b_nulls", "some_b_missing"}),
     ],
-    ids=str,
+    ids=lambda part: str(part) if isinstance(part, dict) else "",  # the words of a set have no order
 )
 def test_null_finds_what_it_finds_in_mongodb(found, query, expected):
     assert found(query) == expected
