@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tocdemo.errors import BadInput, CannotRun
 
-OLDEST = (3, 11)  # what loopwatch needs
+OLDEST = (3, 11)  # what runs a suite for a notebook needs it; loopwatch alone does not
 OLDEST_PYTEST = (7, 4)  # the first with which the recorder was seen to work; it needs pluggy 1.2
 INI_FILES = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py")
 _FOLDERS = (".venv", "venv", "env")  # as `python -m venv`, uv, and Poetry with `virtualenvs.in-project` make
@@ -148,8 +148,8 @@ def ask(executable: Path) -> Interpreter:
     shown = ".".join(map(str, version))
     if version < OLDEST:
         raise CannotRun(
-            f"The project's Python, {executable}, is {shown}. The recorder of event loops needs "
-            f"{_dotted(OLDEST)} or newer. Run the suite there by plain pytest; or make an environment of a "
+            f"The project's Python, {executable}, is {shown}. What runs a suite for a notebook needs "
+            f"{_dotted(OLDEST)} or newer. Run it there in a terminal, by pytest; or make an environment of a "
             f'newer Python beside it, and name it: lab.run(…, python="…")'
         )
     packages = said["packages"]

@@ -331,7 +331,7 @@ def test_a_python_that_cannot_run_the_suite_says_why(tmp_path):
         make(tmp_path / "bare"): "has no pytest. Install",
         pretend(
             tmp_path / "old", (3, 10, 13), pytest="8.4.2"
-        ): r"is 3\.10\.13\. The recorder .* 3\.11 or newer",
+        ): r"is 3\.10\.13\. What runs a suite .* 3\.11 or newer",
         pretend(tmp_path / "pytest7", (3, 12, 1), pytest="7.3.2"): r"pytest, 7\.3\.2 .* needs 7\.4 or newer",
         program(
             tmp_path / "broken", "import sys\nsys.exit('it is broken')"
