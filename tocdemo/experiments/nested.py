@@ -44,7 +44,7 @@ _STARTERS = {
     "in a running loop": IN_A_LOOP,
     "with nest_asyncio": PATCHED,
 }
-_STATES = {"incident": "incident", "mended": "dynamic, async fixture"}
+_STATES = {"incident": "incident", "fixed": "dynamic, async fixture"}
 CASES = {
     f"{state}, {way}": versions.Case(versions.STATES[name], starter)
     for state, name in _STATES.items()
