@@ -11,7 +11,7 @@ import sys
 try:
     from pip._vendor.packaging import markers, tags  # type: ignore[import-not-found]  # not everywhere
 except ImportError:
-    from packaging import markers, tags
+    from packaging import markers, tags  # type: ignore[no-redef]
 
 _LINE = re.compile(r"^([\w.-]+==[^\s;]+)(?:\s*;\s*([^\\]+?))?\s*\\?$", re.MULTILINE)
 
