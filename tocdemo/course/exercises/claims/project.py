@@ -3,16 +3,15 @@
 Judged by what the tests do, never by how the project was changed.
 """
 
-import ast
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from tocdemo.subject import sources
 
-from .. import course_texts, helper, texts, trials
-from ..texts import Text
+from .. import course_texts, helper, trials
 from ..verdict import Part
+from . import tests_of
 from .evidence import PRESENT, Evidence
 from .script import patching_line
 
@@ -26,14 +25,16 @@ def all_there(evidence: Evidence) -> list[Part]:
     """Every test is there, and none is skipped or expected to fail."""
     found = _notes(evidence, "collected", trials.TOGETHER)
     collected = found[0]["tests"] if found else []
-    places = _tests(evidence)
+    places = tests_of.start(evidence)
     missing = [
-        _at(evidence, name, "is not found by pytest any more") for name in places if name not in collected
+        tests_of.at(evidence, name, "is not found by pytest any more")
+        for name in places
+        if name not in collected
     ]
     reports = _notes(evidence, "report", trials.TOGETHER)
     idle = dict.fromkeys(each["test"] for each in reports if each["outcome"] == "skipped" or "xfail" in each)
     skipped = [
-        _at(evidence, name, "is skipped or expected to fail, so it does not count")
+        tests_of.at(evidence, name, "is skipped or expected to fail, so it does not count")
         for name in idle
         if name in places
     ]
@@ -71,7 +72,7 @@ def notice(evidence: Evidence) -> list[Part]:
     own = _noticed(told)
     unnoticed = sorted(pair for pair in noticed if pair not in own)
     first = {name: lie for name, lie in reversed(unnoticed)}
-    parts = [_at(evidence, name, f"passes, too, when {lie}") for name, lie in first.items()]
+    parts = [tests_of.at(evidence, name, f"passes, too, when {lie}") for name, lie in first.items()]
     return parts[:PRESENT] or [Part(True, "They still notice when something goes wrong.")]
 
 
@@ -117,18 +118,11 @@ def _ways(evidence: Evidence, ways: Sequence[str], well: str) -> list[Part]:
 
 def _failing(evidence: Evidence, way: str) -> list[Part]:
     """Return a part for each distinct place and error of a run."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for report in _notes(evidence, "report", way):
-        if report["outcome"] == "failed":
-            place = report.get("place") or {}
-            groups.setdefault((place.get("file"), place.get("line"), report.get("error")), []).append(report)
-    parts = []
-    for reports in list(groups.values())[:PRESENT]:
-        names = list(dict.fromkeys(report["test"] for report in reports))
-        whose = f"`{names[0]}` fails" if len(names) == 1 else f"{len(names)} tests fail here"
-        error = reports[0].get("error") or "an error"
-        parts.append(evidence.part_at(False, f"{way}, {whose}: {error}", reports[0].get("place")))
-    return parts
+    failed = list(tests_of.causes(_notes(evidence, "report", way)).values())[:PRESENT]
+    return [
+        evidence.part_at(False, f"{way}, {tests_of.told(reports)}", reports[0].get("place"))
+        for reports in failed
+    ]
 
 
 def _notes(evidence: Evidence, what: str, way: str) -> list[dict[str, Any]]:
@@ -137,26 +131,4 @@ def _notes(evidence: Evidence, what: str, way: str) -> list[dict[str, Any]]:
 
 def _seen(evidence: Evidence) -> helper.Seen:
     by_file = BY_FILE in evidence.exercise.afterwards
-    return evidence.once("together", tests=list(_tests(evidence)), by_file=by_file, limit=LIMIT)
-
-
-def _tests(evidence: Evidence) -> dict[str, str]:
-    """Return the tests of the project as it starts: by their names, the file of each."""
-    found: dict[str, str] = {}
-    for path, text in evidence.start.items():
-        if path.startswith("tests/test_"):
-            kinds = (ast.AsyncFunctionDef, ast.FunctionDef)
-            names = [node.name for node in ast.parse(text).body if isinstance(node, kinds)]
-            found |= {name: path for name in names if name.startswith("test_")}
-    return found
-
-
-def _at(evidence: Evidence, name: str, what: str) -> Part:
-    """Return what is not so about a test, at its `def`, wherever the learner has it."""
-    path = _tests(evidence)[name]
-    sentence = f"`{name}` {what}."
-    found = texts.read(evidence.folder, path)
-    if not isinstance(found, Text):
-        return Part(False, sentence, path)
-    node = found.functions().get(name)
-    return found.part(False, sentence, node.lineno if node else None)
+    return evidence.once("together", tests=list(tests_of.start(evidence)), by_file=by_file, limit=LIMIT)

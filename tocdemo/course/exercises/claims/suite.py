@@ -11,6 +11,7 @@ from tocdemo.subject import sources
 from ..texts import Function, Text, parsed
 from ..verdict import Part
 from .evidence import PRESENT, Evidence
+from .tests_of import causes
 
 FIRST = "test_update_toc_success"
 TEST_25 = "test_concurrent_updates_different_chapters"
@@ -167,12 +168,8 @@ def _skipped(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
 
 def _failing(evidence: Evidence, but: tuple[str, ...]) -> list[Part]:
     """A failure for each distinct place and error: 27 tests may fail in one line of a fixture."""
-    groups: dict[tuple, list[dict]] = {}
-    for report in evidence.suite.failures():
-        if report["test"].partition("[")[0] in but:
-            continue
-        place = report.get("place") or {}
-        groups.setdefault((place.get("file"), place.get("line"), report.get("error")), []).append(report)
+    failures = [each for each in evidence.suite.failures() if each["test"].partition("[")[0] not in but]
+    groups = causes(failures)
     parts = []
     # What was said already may be the cause of all the rest, but for errors in what the exercise is about.
     told = {
