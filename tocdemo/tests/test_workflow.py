@@ -1,11 +1,6 @@
-"""The workflow file is what GitHub's schema asks for, and runs what the README names on each Python of it.
-
-The schema is the one that check-jsonschema brings: nothing is fetched.
-"""
+"""The workflow file is what GitHub's schema asks for, and runs what the README names on each Python of it."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,27 +8,17 @@ import yaml
 
 from tocdemo.bootstrap import pythons
 
+from .workflows import checked
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 
 
-def check(file: Path) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.github-workflows",
-        str(file),
-    ]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_the_workflow_is_as_githubs_schema_asks_and_a_mistake_in_it_is_found(tmp_path):
-    right = check(WORKFLOW)
+    right = checked(WORKFLOW)
     assert right.returncode == 0, right.stdout + right.stderr
     (tmp_path / "ci.yml").write_text(WORKFLOW.read_text(encoding="utf-8").replace("runs-on:", "run-on:"))
-    assert check(tmp_path / "ci.yml").returncode == 1
+    assert checked(tmp_path / "ci.yml").returncode == 1
 
 
 def test_it_runs_the_tests_on_every_python_that_the_course_supports():

@@ -4,7 +4,6 @@ import ast
 import importlib
 import re
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tocdemo.lab import taking_home
 from tocdemo.runner import suite
 from tocdemo.runner.databases import PREFIX
 from tocdemo.subject import sources
+from tocdemo.tests import workflows
 
 from .browser import CHROMIUM
 
@@ -54,18 +54,10 @@ def test_the_solution_is_what_loopwatch_advises_to_the_letter():
 # --- the workflow and the fixture
 
 
-def checked_by_schema(workflow: str, folder: Path) -> subprocess.CompletedProcess:
+def checked_by_schema(workflow: str, folder: Path) -> subprocess.CompletedProcess[str]:
     file = folder / "workflow.yml"
     file.write_text(workflow)
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.github-workflows",
-        str(file),
-    ]
-    return subprocess.run(command, capture_output=True, text=True)
+    return workflows.checked(file)
 
 
 def test_the_workflow_fits_the_schema_of_github(tmp_path):
